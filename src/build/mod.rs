@@ -1,0 +1,2 @@
+pub mod program;
+pub use program::*;

@@ -1,0 +1,249 @@
+//! What the compiler makes of a model: graphs, and the tables of what flows into and out of them.
+//!
+//! Holds: every [`Source`](crate::graph::Source) and [`Sink`](crate::graph::Sink) of a graph indexes the tables here,
+//! with the same shape.
+
+use crate::graph::{FeedId, Graph, ScalarId, Shape, StateId};
+
+/// A compiled-to-graphs spec at one batch size.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The spec's name.
+    pub name: String,
+    /// Samples per batch.
+    pub batch: usize,
+    /// Every persistent tensor: weights in definition order, then buffers, then optimizer moments, then averages.
+    pub states: Vec<State>,
+    /// Every tensor given for each run of a graph.
+    pub feeds: Vec<Feed>,
+    /// Every number given for each run of a graph.
+    pub scalars: Vec<Scalar>,
+    /// The distinct update graphs of a training step.
+    pub phases: Vec<Phase>,
+    /// Which phases a step runs, in order; each run draws fresh feeds.
+    pub order: Vec<usize>,
+    /// Players in order of their updates.
+    pub players: Vec<String>,
+    /// Inference graphs by name: `sample` draws what the `sample` section says (by default the first
+    /// generator's output), and each net has one under its own name, with outputs named as in its signature.
+    pub samplers: Vec<Sampler>,
+}
+
+/// One update graph. Its outputs are `loss.PLAYER` (scalars), `grad.PARAM` (kept for `replay`; removed when training)
+/// and updates of states.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// `D`, or `D+G`: the players it updates in this order.
+    pub name: String,
+    /// Indices of the players in [`Program::players`].
+    pub players: Vec<usize>,
+    /// The graph.
+    pub graph: Graph,
+}
+
+/// An inference graph.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    /// `sample` or a net's name.
+    pub name: String,
+    /// The graph; its inputs are states (the averaged ones where `ema` is on) and feeds.
+    pub graph: Graph,
+    /// For each output the axes that turn it from the inside layout to PyTorch's.
+    pub layouts: Vec<Layout>,
+}
+
+/// A persistent tensor.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// `G.conv_t_1.weight`, `D.batch_norm_2.running_mean`, `G.conv_1.weight.adam_m`, `ema.G.conv_1.weight`.
+    pub name: String,
+    /// Shape inside graphs.
+    pub shape: Shape,
+    /// How PyTorch lays it out.
+    pub layout: Layout,
+    /// What it is.
+    pub role: StateRole,
+}
+
+/// How a tensor inside relates to the same tensor in PyTorch's layout.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// PyTorch's shape.
+    pub shape: Shape,
+    /// The inside tensor, reshaped to `split` ...
+    pub split: Shape,
+    /// ... and transposed by `perm` (axis `i` of the result is axis `perm[i]`), has PyTorch's elements in order.
+    pub perm: Vec<usize>,
+}
+
+/// What a persistent tensor is for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum StateRole {
+    /// Learned.
+    Weight {
+        /// The net it belongs to.
+        net: String,
+        /// How it starts.
+        init: Init,
+    },
+    /// Kept by a layer, not learned: running statistics.
+    Buffer {
+        /// The net it belongs to.
+        net: String,
+        /// Value of every element at the start.
+        start: f32,
+    },
+    /// Kept by an optimizer.
+    Moment {
+        /// The weight it belongs to.
+        of: StateId,
+        /// Value of every element at the start.
+        start: f32,
+    },
+    /// Exponential moving average of a weight or buffer; starts as its copy.
+    Average {
+        /// What it follows.
+        of: StateId,
+    },
+}
+
+/// How a weight starts. Fans are PyTorch's (`torch.nn.init`): products over PyTorch's layout.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Init {
+    /// Every element the same.
+    Constant(f32),
+    /// Normal with mean and standard deviation.
+    Normal(f32, f32),
+    /// Uniform between two bounds.
+    Uniform(f32, f32),
+    /// Orthogonal rows or columns (Saxe et al., 2014) times a gain, on PyTorch's layout flattened to `[shape[0], rest]`.
+    Orthogonal(f32),
+}
+
+/// A tensor given for each run.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// `x`, `z`, `dropout.1`.
+    pub name: String,
+    /// Shape inside graphs, the batch first.
+    pub shape: Shape,
+    /// How PyTorch lays it out, the batch first.
+    pub layout: Layout,
+    /// Where it comes from.
+    pub source: FeedSource,
+}
+
+/// Where a feed comes from.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FeedSource {
+    /// Column `column` of data binding `stream` (their order in the `data` section).
+    Data {
+        /// Which binding.
+        stream: usize,
+        /// Which of its names.
+        column: usize,
+    },
+    /// Independent normal numbers.
+    Normal {
+        /// Mean.
+        mean: f32,
+        /// Standard deviation.
+        std: f32,
+    },
+    /// Independent uniform numbers in `[low, high)`.
+    Uniform {
+        /// Lower bound.
+        low: f32,
+        /// Upper bound.
+        high: f32,
+    },
+    /// An input of a net's own inference graph (`ganc call`); only the caller can give it.
+    Argument,
+}
+
+/// A number given for each run.
+#[derive(Clone, Debug)]
+pub struct Scalar {
+    /// `lr.G`, `adam_c1.G`.
+    pub name: String,
+    /// How it follows from the progress of training.
+    pub rule: ScalarRule,
+}
+
+/// How a scalar follows from the progress of training. `t` counts the updates of the player, from 1.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ScalarRule {
+    /// Base learning rate times the schedule's factor.
+    LearningRate {
+        /// Index in [`Program::players`].
+        player: usize,
+        /// Rate before the schedule.
+        base: f64,
+        /// Factor over the run.
+        schedule: Schedule,
+    },
+    /// `1 - beta^t` (Kingma & Ba, 2015, section 3).
+    BiasCorrection {
+        /// Index in [`Program::players`].
+        player: usize,
+        /// The moment's decay.
+        beta: f64,
+    },
+}
+
+/// Factor on the learning rate; steps count from 0 and refer to training steps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Schedule {
+    /// Linear rise from 0 over the first steps.
+    pub warmup: u64,
+    /// What follows.
+    pub decay: Decay,
+}
+
+/// Decay of the learning rate.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Decay {
+    /// None.
+    Constant,
+    /// 1 until `from`, then linear to 0 at `to`.
+    Linear {
+        /// Last step at full rate.
+        from: u64,
+        /// First step at rate 0.
+        to: u64,
+    },
+    /// Half a cosine from 1 at the end of the warm-up to 0 at `to` (Loshchilov & Hutter, 2017).
+    Cosine {
+        /// First step at rate 0.
+        to: u64,
+    },
+    /// Times `gamma` after every `every` steps.
+    Step {
+        /// Steps between drops.
+        every: u64,
+        /// Factor of a drop.
+        gamma: f64,
+    },
+}
+
+impl Program {
+    /// The state called `name`.
+    pub fn state(&self, name: &str) -> Option<StateId> {
+        self.states.iter().position(|s| s.name == name).map(|i| StateId(i as u32))
+    }
+
+    /// The feed called `name`.
+    pub fn feed(&self, name: &str) -> Option<FeedId> {
+        self.feeds.iter().position(|s| s.name == name).map(|i| FeedId(i as u32))
+    }
+
+    /// The scalar called `name`.
+    pub fn scalar(&self, name: &str) -> Option<ScalarId> {
+        self.scalars.iter().position(|s| s.name == name).map(|i| ScalarId(i as u32))
+    }
+
+    /// The inference graph called `name`.
+    pub fn sampler(&self, name: &str) -> Option<&Sampler> {
+        self.samplers.iter().find(|s| s.name == name)
+    }
+}

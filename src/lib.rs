@@ -1,0 +1,12 @@
+//! `ganc` compiles generative adversarial networks written as their textbook writes them.
+//!
+//! Data flows one way, and each stage has its own type:
+//!
+//! ```text
+//! Source -> ast::Spec -> Model -> Program of Graphs -> differentiated -> optimised -> Plan -> Compiled -> Session
+//! ```
+
+pub mod build;
+pub mod diag;
+pub mod graph;
+pub mod syntax;
