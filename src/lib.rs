@@ -8,5 +8,8 @@
 
 pub mod build;
 pub mod diag;
+pub mod eval;
+pub mod grad;
 pub mod graph;
+pub mod opt;
 pub mod syntax;
