@@ -7,9 +7,13 @@
 //! ```
 
 pub mod build;
+pub mod codegen;
 pub mod diag;
 pub mod eval;
 pub mod grad;
 pub mod graph;
+pub mod kernels;
 pub mod opt;
+pub mod runtime;
+pub mod schedule;
 pub mod syntax;
