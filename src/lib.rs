@@ -11,5 +11,6 @@ pub mod diag;
 pub mod eval;
 pub mod grad;
 pub mod graph;
+pub mod model;
 pub mod opt;
 pub mod syntax;
