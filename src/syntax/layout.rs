@@ -308,28 +308,17 @@ impl Reader<'_, '_> {
         match bit {
             Bit::Dash(_) => Node::Seq(self.seq(parent, false, depth)),
             Bit::Key(_) => Node::Map(self.map(parent, depth)),
-            Bit::Text(span) => match self.company() {
-                Some(Bit::Key(_)) => Node::Map(self.map(parent, depth)),
-                Some(Bit::Dash(_)) => Node::Seq(self.seq(parent, false, depth)),
-                Some(Bit::Text(_)) | None => {
-                    if parent.is_none() || self.heads_lines() {
-                        return Node::Map(self.map(parent, depth));
-                    }
-                    self.scalar(span, parent, true)
-                }
-            },
+            Bit::Text(_) if parent.is_none() || self.among_keys() || self.heads_lines() => Node::Map(self.map(parent, depth)),
+            Bit::Text(span) => self.scalar(span, parent),
         }
     }
 
-    /// What the other lines of this block are, when it starts with a line that is neither a key nor an item: the first key or
-    /// dash below it in the same column. A line with deeper lines below it lacks a colon.
-    fn company(&self) -> Option<Bit> {
-        if self.bit != 0 {
-            return None;
-        }
+    /// Whether this line without a colon stands in the column of keys below it.
+    fn among_keys(&self) -> bool {
         let column = self.column();
-        let below = || self.lines[self.at + 1..].iter().map(|line| (line.bits[0].span().start as usize - line.start, line.bits[0]));
-        below().take_while(|(c, _)| *c >= column).find(|(c, bit)| *c == column && !matches!(bit, Bit::Text(_))).map(|(_, bit)| bit)
+        let below = (self.at + 1..self.lines.len()).map(|at| (self.line_column(at), self.lines[at].bits[0]));
+        let mut level = below.take_while(|(c, _)| *c >= column).filter(|(c, _)| *c == column);
+        self.bit == 0 && level.any(|(_, bit)| matches!(bit, Bit::Key(_)))
     }
 
     /// Whether the next line is further in and cannot continue a value.
@@ -379,7 +368,7 @@ impl Reader<'_, '_> {
                 self.advance();
             }
             let value = match self.peek() {
-                Some(Bit::Text(span)) if self.at == line => self.scalar(span, Some(here), false),
+                Some(Bit::Text(span)) if self.at == line => self.scalar(span, Some(here)),
                 Some(_) if self.at == line || self.column() > here => self.node(Some(here), depth + 1),
                 Some(_) | None => Node::Empty(dash),
             };
@@ -418,7 +407,7 @@ impl Reader<'_, '_> {
                 Bit::Key(key) => {
                     self.advance();
                     let value = match self.peek() {
-                        Some(Bit::Text(text)) if self.at == line => self.scalar(text, Some(here), false),
+                        Some(Bit::Text(text)) if self.at == line => self.scalar(text, Some(here)),
                         Some(_) if self.column() > here => self.node(Some(here), depth + 1),
                         Some(Bit::Dash(_)) if self.column() == here && self.bit == 0 => Node::Seq(self.seq(Some(here), true, depth + 1)),
                         Some(_) | None => Node::Empty(key),
@@ -519,8 +508,10 @@ impl Reader<'_, '_> {
     }
 
     /// A value from here on. It goes on over the lines that are indented further than `parent`.
-    fn scalar(&mut self, first: Span, parent: Option<usize>, own_line: bool) -> Node {
-        let item = self.bit > 0 && matches!(self.lines[self.at].bits[self.bit - 1], Bit::Dash(_));
+    fn scalar(&mut self, first: Span, parent: Option<usize>) -> Node {
+        let above = self.at.checked_sub(1).and_then(|at| self.lines[at].bits.last());
+        let before = self.bit.checked_sub(1).map_or(above, |bit| self.lines[self.at].bits.get(bit));
+        let item = matches!(before, Some(Bit::Dash(_)));
         let behind = parent.unwrap_or(0);
         let mut end = first.end as usize;
         let mut open = Brackets::default();
@@ -536,7 +527,7 @@ impl Reader<'_, '_> {
             }
             let inside = open.any();
             match next.bits[0] {
-                Bit::Dash(_) if item || own_line => break,
+                Bit::Dash(_) if item => break,
                 Bit::Dash(_) | Bit::Key(_) | Bit::Text(_) => {}
             }
             if !inside && next.bits.iter().any(|bit| matches!(bit, Bit::Key(_))) {

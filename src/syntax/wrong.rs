@@ -255,6 +255,7 @@ pub(super) fn free_text(report: &mut Report, span: Span) -> bool {
     let dash = text.starts_with("- ").then_some((0, 1));
     match clash.or(start).or(dash) {
         None => true,
+        Some(_) if report.from_command_line => true,
         Some((at, width)) => {
             let (from, to) = clamp(report.source(), span.start as usize + at, width);
             report.push(
