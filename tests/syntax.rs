@@ -51,7 +51,8 @@ fn parse(text: &str) -> Result<Spec, Diagnostics> {
 
 fn format(text: &str) -> String {
     let sources = one(text);
-    syntax::format(&sources, Default::default()).unwrap_or_else(|found| panic!("{}", render::text(&sources, found.items(), false)))
+    syntax::format(&sources, Default::default())
+        .unwrap_or_else(|found| panic!("{}", render::text(&sources, found.items(), false)))
 }
 
 fn good(sources: &Sources) -> Spec {
@@ -271,8 +272,25 @@ fn overrides_change_one_place() {
 #[test]
 fn wrong_overrides_point_into_their_own_text() {
     let cases = [
-        "let.f", "let.f:32", "=3", "let.f=", "let.=3", "let.ff=3", "lte.f=3", "data.q=ring()", "train.lr.x=3", "train..x=3", "let.f=(3",
-        "game.min Q=1", "game.D=1", "game=3", "gan.x=3", "let.f=conv(3) | relu", "nets.X=dense(2)", "nets.G(z) -> x=dense(2)", "train.batch=6m",
+        "let.f",
+        "let.f:32",
+        "=3",
+        "let.f=",
+        "let.=3",
+        "let.ff=3",
+        "lte.f=3",
+        "data.q=ring()",
+        "train.lr.x=3",
+        "train..x=3",
+        "let.f=(3",
+        "game.min Q=1",
+        "game.D=1",
+        "game=3",
+        "gan.x=3",
+        "let.f=conv(3) | relu",
+        "nets.X=dense(2)",
+        "nets.G(z) -> x=dense(2)",
+        "train.batch=6m",
     ];
     let mut out = String::new();
     for case in cases {
@@ -402,7 +420,8 @@ fn holds_for_any(text: &str) {
     match (&parsed, formatted) {
         (Ok(spec), Ok(formatted)) => {
             let again = parse(&formatted);
-            let again = again.unwrap_or_else(|found| panic!("{formatted}\n{}", render::text(&one(&formatted), found.items(), false)));
+            let again =
+                again.unwrap_or_else(|found| panic!("{formatted}\n{}", render::text(&one(&formatted), found.items(), false)));
             assert_eq!(dump::dump(spec, false), dump::dump(&again, false), "{text}\n---\n{formatted}");
             assert_eq!(format(&formatted), formatted, "{text}");
             keeps_the_promise(&formatted, "formatted");
@@ -421,8 +440,9 @@ fn holds_for_any(text: &str) {
 /// A good spec with some places replaced by pieces that mean something to the parser.
 fn mutated() -> impl Strategy<Value = String> {
     const PIECES: [&str; 40] = [
-        "", " ", "\n", "\t", "\r\n", ":", ": ", "- ", "-", "#", " # c", "\"", "'", "(", ")", "[", "]", "{", "}", ",", "|", "=", "->", "+", "^", "*", "/", "E[",
-        " as ", "for ", " in ", "min ", "1e9", "6M", ".5", "é", "\u{0}", "\u{feff}", "  ", "\n    ",
+        "", " ", "\n", "\t", "\r\n", ":", ": ", "- ", "-", "#", " # c", "\"", "'", "(", ")", "[", "]", "{", "}", ",", "|", "=",
+        "->", "+", "^", "*", "/", "E[", " as ", "for ", " in ", "min ", "1e9", "6M", ".5", "é", "\u{0}", "\u{feff}", "  ",
+        "\n    ",
     ];
     let texts: Vec<String> = good_files().iter().map(|path| read(path).1).collect();
     let edit = (any::<prop::sample::Index>(), 0..6usize, prop::sample::select(PIECES.to_vec()));

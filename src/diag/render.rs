@@ -159,6 +159,9 @@ pub fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         let distance = strsim::damerau_levenshtein(word, candidate);
         (distance <= allowed && distance < candidate.chars().count().max(word.chars().count())).then_some(distance)
     };
-    let best = candidates.into_iter().filter(|candidate| candidate.len() <= LONGEST).filter_map(|candidate| near(&candidate).map(|distance| (distance, candidate)));
+    let best = candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
+        .filter_map(|candidate| near(&candidate).map(|distance| (distance, candidate)));
     best.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate.to_string())
 }

@@ -287,11 +287,13 @@ fn pretty(source: &str, tokens: &[Token]) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut before: Option<(&Token, bool)> = None;
     for token in tokens {
-        let unary = token.is("-") && !before.is_some_and(|(last, _)| last.ends_operand() && !["in", "repeat"].contains(&last.text));
+        let unary =
+            token.is("-") && !before.is_some_and(|(last, _)| last.ends_operand() && !["in", "repeat"].contains(&last.text));
         if let Some((last, last_unary)) = before {
             if source[last.span.end as usize..token.span.start as usize].contains('\n') {
                 lines.push(String::new());
-            } else if !last_unary && apart(last, token, unary)
+            } else if !last_unary
+                && apart(last, token, unary)
                 && let Some(line) = lines.last_mut()
             {
                 line.push(' ');

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use pest::Parser;
 
 use super::grammar::{Gan, Kind, Rule, tokens};
+use super::wrong::HEADS;
 use super::{MAX_BYTES, MAX_NESTING, Report};
 use crate::diag::{Diagnostic, Diagnostics, FileId, Sources, Span};
 
@@ -101,7 +102,7 @@ pub(super) fn read(report: &mut Report) -> Node {
 }
 
 /// A mapping in braces that stands as a scalar, taken apart; any other scalar as it is.
-pub(super) fn braces(report: &Report, scalar: Span) -> Node {
+pub(super) fn braces(report: &mut Report, scalar: Span) -> Node {
     let text = report.text(scalar);
     if !text.starts_with('{') || !balanced(report, scalar) {
         return Node::Scalar(scalar);
@@ -115,10 +116,11 @@ pub(super) fn braces(report: &Report, scalar: Span) -> Node {
     }
 }
 
-fn flow_map(report: &Report, base: usize, map: pest::iterators::Pair<Rule>) -> Node {
+fn flow_map(report: &mut Report, base: usize, map: pest::iterators::Pair<Rule>) -> Node {
+    let file = report.file;
     let span = |s: pest::Span| {
         let (text, start) = (s.as_str(), base + s.start());
-        report.span(start, start + text.trim_end().len())
+        Span::new(file, start, start + text.trim_end().len())
     };
     let braces = Some(span(map.as_span()));
     let mut entries = Vec::new();
@@ -131,7 +133,27 @@ fn flow_map(report: &Report, base: usize, map: pest::iterators::Pair<Rule>) -> N
         };
         entries.push(Entry { key: span(key.as_span()), value });
     }
+    duplicates(report, &entries);
     Node::Map(Map { entries, braces })
+}
+
+/// Reports keys that a mapping has twice.
+fn duplicates(report: &mut Report, entries: &[Entry]) {
+    let mut seen = std::collections::HashMap::new();
+    for entry in entries {
+        let name = tokens(report, entry.key).iter().map(|token| token.text).collect::<Vec<_>>().join(" ");
+        match seen.get(&name) {
+            Some(first) => report.push(
+                Diagnostic::new("E0111", entry.key, format!("`{}` is there twice", first_line(report.text(entry.key))))
+                    .label("again")
+                    .related(*first, "first here")
+                    .hint("keep one of them, or give the second another name"),
+            ),
+            None => {
+                seen.insert(name, entry.key);
+            }
+        }
+    }
 }
 
 /// Whether every bracket of a text is closed by its partner, no deeper than allowed.
@@ -242,7 +264,9 @@ fn line(report: &mut Report, number: usize, line_start: usize, raw: &str) -> Opt
             return None;
         }
     };
-    let span = |report: &Report, s: pest::Span| report.span(base + s.start(), base + s.start() + s.as_str().trim_end_matches([' ', '\t']).len());
+    let span = |report: &Report, s: pest::Span| {
+        report.span(base + s.start(), base + s.start() + s.as_str().trim_end_matches([' ', '\t']).len())
+    };
     let mut bits = Vec::new();
     let mut comment = None;
     let mut end = base;
@@ -368,6 +392,7 @@ impl Reader<'_, '_> {
                 self.advance();
             }
             let value = match self.peek() {
+                Some(Bit::Text(span)) if self.at == line && self.heads_items(span) => Node::Map(self.map(Some(here), depth + 1)),
                 Some(Bit::Text(span)) if self.at == line => self.scalar(span, Some(here)),
                 Some(_) if self.at == line || self.column() > here => self.node(Some(here), depth + 1),
                 Some(_) | None => Node::Empty(dash),
@@ -375,6 +400,13 @@ impl Reader<'_, '_> {
             items.push(Item { dash, value });
         }
         Seq { items }
+    }
+
+    /// Whether a line begins like a nested statement, and items stand further in below it: only its colon is missing.
+    fn heads_items(&self, text: Span) -> bool {
+        let word = self.report.text(text).split(' ').next().unwrap_or("");
+        let Some(next) = self.lines.get(self.at + 1) else { return false };
+        HEADS.contains(&word) && matches!(next.bits[0], Bit::Dash(_)) && self.line_column(self.at + 1) > self.column()
     }
 
     fn missing_dash(&mut self, bit: Bit) -> bool {
@@ -409,7 +441,9 @@ impl Reader<'_, '_> {
                     let value = match self.peek() {
                         Some(Bit::Text(text)) if self.at == line => self.scalar(text, Some(here)),
                         Some(_) if self.column() > here => self.node(Some(here), depth + 1),
-                        Some(Bit::Dash(_)) if self.column() == here && self.bit == 0 => Node::Seq(self.seq(Some(here), true, depth + 1)),
+                        Some(Bit::Dash(_)) if self.column() == here && self.bit == 0 => {
+                            Node::Seq(self.seq(Some(here), true, depth + 1))
+                        }
                         Some(_) | None => Node::Empty(key),
                     };
                     (key, value)
@@ -430,7 +464,7 @@ impl Reader<'_, '_> {
             };
             entries.push(Entry { key, value });
         }
-        self.duplicates(&entries);
+        duplicates(self.report, &entries);
         Map { entries, braces: None }
     }
 
@@ -439,12 +473,18 @@ impl Reader<'_, '_> {
         let text = first_line(self.report.text(span));
         let word = text.split([' ', '=', ':']).next().unwrap_or("");
         let problem = Diagnostic::new("E0103", span, "a key without its colon").expected("`KEY: VALUE`");
+        let has_children = self.lines.get(self.at + 1).is_some() && self.line_column(self.at + 1) > here;
         let problem = match text.find(['=', ':']) {
+            _ if ["---", "..."].contains(&text.as_str()) => problem.hint("a file is one spec; remove this line"),
+            _ if has_children => problem.hint(format!("write `{text}:`")),
             Some(at) if text[at..].starts_with(':') => {
                 problem.hint(format!("put a blank after the colon: `{}: {}`", &text[..at], &text[at + 1..]))
             }
-            Some(at) => Diagnostic { code: "E0116", message: "`=` where a key takes `:`".into(), ..problem }
-                .hint(format!("write `{}: {}`; `=` names an argument inside a call", text[..at].trim(), text[at + 1..].trim())),
+            Some(at) => Diagnostic { code: "E0116", message: "`=` where a key takes `:`".into(), ..problem }.hint(format!(
+                "write `{}: {}`; `=` names an argument inside a call",
+                text[..at].trim(),
+                text[at + 1..].trim()
+            )),
             None if text.starts_with(['"', '\'']) => problem.hint("keys are written without quotes"),
             None => match text.split_once(' ') {
                 Some((_, rest)) => problem.hint(format!("write `{word}: {}`", rest.trim())),
@@ -454,26 +494,7 @@ impl Reader<'_, '_> {
         self.report.push(problem);
         self.at += 1;
         self.bit = 0;
-        let has_children = self.peek().is_some() && self.column() > here;
         has_children.then(|| (span, self.node(Some(here), depth + 1)))
-    }
-
-    fn duplicates(&mut self, entries: &[Entry]) {
-        let mut seen = std::collections::HashMap::new();
-        for entry in entries {
-            let name = tokens(self.report, entry.key).iter().map(|token| token.text).collect::<Vec<_>>().join(" ");
-            match seen.get(&name) {
-                Some(first) => self.report.push(
-                    Diagnostic::new("E0111", entry.key, format!("`{}` is there twice", first_line(self.report.text(entry.key))))
-                        .label("again")
-                        .related(*first, "first here")
-                        .hint("keep one of them, or give the second another name"),
-                ),
-                None => {
-                    seen.insert(name, entry.key);
-                }
-            }
-        }
     }
 
     /// A line whose column is not that of its block. True: it is reported and read as part of the block. False: it belongs to an
@@ -491,16 +512,16 @@ impl Reader<'_, '_> {
         let above = self.at.checked_sub(1).map(|at| &self.lines[at]);
         let comment = above.and_then(|line| line.comment.filter(|_| here > column));
         let problem = Diagnostic::new("E0102", span, "the indentation fits no block")
-            .label(format!("{here} blanks"))
+            .label(blanks(here))
             .expected(match parent {
-                Some(p) => format!("{column} blanks, as the lines of this block, or at most {p}, to leave it"),
-                None => format!("{column} blanks, as the lines of this block"),
+                Some(p) => format!("{}, as the lines of this block, or at most {p}, to leave it", blanks(column)),
+                None => format!("{}, as the lines of this block", blanks(column)),
             })
-            .found(format!("{here} blanks"));
+            .found(blanks(here));
         self.report.push(match comment {
-            Some(comment) => {
-                problem.related(comment, "a comment ends the value before it").hint("to continue a value in the next line, put the comment above it")
-            }
+            Some(comment) => problem
+                .related(comment, "a comment ends the value before it")
+                .hint("to continue a value in the next line, put the comment above it"),
             None if here > column => problem.hint("only the lines after a `KEY:` without a value are indented further"),
             None => problem.hint("line it up with the lines it belongs to"),
         });
@@ -549,6 +570,10 @@ impl Reader<'_, '_> {
             self.at += 1;
         }
     }
+}
+
+fn blanks(count: usize) -> String {
+    format!("{count} blank{}", if count == 1 { "" } else { "s" })
 }
 
 /// Counts the brackets that are open, as far as a continued value needs it.

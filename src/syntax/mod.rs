@@ -75,8 +75,9 @@ impl<'a> Report<'a> {
         if self.found.len() < MAX_PROBLEMS {
             self.found.push(problem);
         } else if self.found.len() == MAX_PROBLEMS {
-            let mut last = Diagnostic::new("E0127", Span::default(), format!("more than {MAX_PROBLEMS} problems; the rest are not shown"))
-                .hint("put the first ones right and check again");
+            let mut last =
+                Diagnostic::new("E0127", Span::default(), format!("more than {MAX_PROBLEMS} problems; the rest are not shown"))
+                    .hint("put the first ones right and check again");
             last.span = None;
             self.found.push(last);
         }

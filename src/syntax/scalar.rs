@@ -135,11 +135,20 @@ pub(super) fn free_text(report: &mut Report, span: Span) -> Option<Name> {
             _ => None,
         };
     }
-    if wrong::free_text(report, span) { Some(Name { text: text.split_whitespace().collect::<Vec<_>>().join(" "), span }) } else { None }
+    if wrong::free_text(report, span) {
+        Some(Name { text: text.split_whitespace().collect::<Vec<_>>().join(" "), span })
+    } else {
+        None
+    }
 }
 
 /// Matches the whole of `span` and builds its tree.
-fn read<T>(report: &mut Report, span: Span, form: Form, build: impl FnOnce(&mut Tree, &mut Pairs<Rule>) -> Option<T>) -> Option<T> {
+fn read<T>(
+    report: &mut Report,
+    span: Span,
+    form: Form,
+    build: impl FnOnce(&mut Tree, &mut Pairs<Rule>) -> Option<T>,
+) -> Option<T> {
     let tokens = super::grammar::tokens(report, span);
     if !wrong::tokens_are_sound(report, span, form, &tokens) {
         return None;

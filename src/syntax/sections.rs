@@ -79,7 +79,10 @@ fn text(report: &mut Report, entry: &Entry, read: fn(&mut Report, Span) -> Optio
     match &entry.value {
         Node::Scalar(span) => read(report, *span),
         Node::Map(_) | Node::Seq(_) | Node::Empty(_) => {
-            report.push(Diagnostic::new("E0123", entry.value.span(), "lines where one text is expected").related(entry.key, "of this section"));
+            report.push(
+                Diagnostic::new("E0123", entry.value.span(), "lines where one text is expected")
+                    .related(entry.key, "of this section"),
+            );
             None
         }
     }
@@ -91,8 +94,9 @@ fn each<T>(report: &mut Report, section: &Entry, read: fn(&mut Report, &Entry) -
         Node::Map(map) => map.entries.iter().filter_map(|entry| read(report, entry)).collect(),
         Node::Scalar(_) | Node::Seq(_) | Node::Empty(_) => {
             let name = report.text(section.key);
-            let problem = Diagnostic::new("E0123", section.value.span(), format!("the section `{name}` holds `KEY: VALUE` lines"))
-                .related(section.key, "of this section");
+            let problem =
+                Diagnostic::new("E0123", section.value.span(), format!("the section `{name}` holds `KEY: VALUE` lines"))
+                    .related(section.key, "of this section");
             report.push(match &section.value {
                 Node::Seq(_) => problem.found("a list").hint("remove the `- ` at the beginning of its lines"),
                 Node::Map(_) | Node::Scalar(_) | Node::Empty(_) => {
@@ -182,7 +186,10 @@ fn expr(report: &mut Report, entry: &Entry) -> Option<Expr> {
             .related(entry.key, "of this key")
             .hint(match seq.items.as_slice() {
                 [Item { value: Node::Scalar(span), .. }] => {
-                    format!("`- ` begins a list item; for a minus write no blank behind it: `-{}`", first_line(report.text(*span)))
+                    format!(
+                        "`- ` begins a list item; for a minus write no blank behind it: `-{}`",
+                        first_line(report.text(*span))
+                    )
                 }
                 _ => "write the value behind the key, or in one deeper line without `- `".to_string(),
             }),
@@ -218,7 +225,10 @@ pub(super) fn body(report: &mut Report, key: Span, node: &Node) -> Option<Vec<St
                 Diagnostic::new("E0123", node.span(), "the lines of a body are list items")
                     .related(key, "of this body")
                     .expected("`- ` before every line")
-                    .hint(format!("write `- {}:`", map.entries.first().map_or(String::new(), |entry| first_line(report.text(entry.key))))),
+                    .hint(format!(
+                        "write `- {}:`",
+                        map.entries.first().map_or(String::new(), |entry| first_line(report.text(entry.key)))
+                    )),
             );
             for entry in &map.entries {
                 nested(report, std::slice::from_ref(entry));
@@ -292,7 +302,10 @@ fn statement(report: &mut Report, span: Span) -> Option<Stmt> {
 fn nested(report: &mut Report, entries: &[Entry]) -> Option<Stmt> {
     let (first, more) = entries.split_first()?;
     let head = scalar::head(report, first.key);
-    let body = body(report, first.key, &first.value);
+    let body = match (&head, &first.value) {
+        (None, Node::Empty(_)) => return None,
+        (_, value) => body(report, first.key, value),
+    };
     let grows = match &head {
         Some(Head::Grow { up: true, .. }) => Some("to_image"),
         Some(Head::Grow { up: false, .. }) => Some("from_image"),

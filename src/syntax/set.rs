@@ -104,7 +104,10 @@ fn split(report: &mut Report) -> Option<Override> {
     let text = report.source();
     let example = "`KEY=VALUE`, such as `let.f=32` or `train.steps=100`";
     if text.len() > MAX_BYTES {
-        report.push(Diagnostic::new("E0105", report.span(0, 0), "this override is too large").expected(format!("at most {MAX_BYTES} bytes")));
+        report.push(
+            Diagnostic::new("E0105", report.span(0, 0), "this override is too large")
+                .expected(format!("at most {MAX_BYTES} bytes")),
+        );
         return None;
     }
     let Some(equals) = text.find('=') else {
@@ -241,7 +244,9 @@ fn setting(report: &mut Report, settings: &mut Vec<Setting>, path: Span, set: &O
         keys.push(span);
     }
     if keys.len() > super::MAX_NESTING {
-        report.push(Diagnostic::new("E0105", path, "this path is too long").expected(format!("at most {} names", super::MAX_NESTING)));
+        report.push(
+            Diagnostic::new("E0105", path, "this path is too long").expected(format!("at most {} names", super::MAX_NESTING)),
+        );
         return;
     }
     let Some((last, outer)) = keys.split_last() else { return };
@@ -258,7 +263,8 @@ fn setting(report: &mut Report, settings: &mut Vec<Setting>, path: Span, set: &O
         level = match &mut level[at].value {
             Value::Map(inner, _) => inner,
             Value::Expr(expr) => {
-                let problem = Diagnostic::new("E0132", *key, format!("`{}` holds one value, not keys", first_line(report.text(*key))));
+                let problem =
+                    Diagnostic::new("E0132", *key, format!("`{}` holds one value, not keys", first_line(report.text(*key))));
                 report.push(problem.related(expr.span, "its value").hint("set it as a whole, with a mapping in braces"));
                 return;
             }

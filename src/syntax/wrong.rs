@@ -52,6 +52,9 @@ pub(super) const HEADS: [&str; 5] = ["for", "repeat", "residual", "grow", "shrin
 pub(super) fn tokens_are_sound(report: &mut Report, span: Span, form: Form, tokens: &[Token]) -> bool {
     let before = report.found.len();
     characters(report, tokens);
+    if !form.is_key() {
+        means(report, tokens);
+    }
     brackets(report, tokens);
     if report.found.len() == before && !report.from_command_line {
         yaml(report, span, form, tokens);
@@ -59,11 +62,33 @@ pub(super) fn tokens_are_sound(report: &mut Report, span: Span, form: Form, toke
     report.found.len() == before
 }
 
+/// `E(...)`: it would be a call, but nothing can have that name.
+fn means(report: &mut Report, tokens: &[Token]) {
+    for pair in tokens.windows(2) {
+        if pair[0].kind == Kind::Name && pair[0].text == "E" && pair[1].is("(") {
+            report.push(
+                Diagnostic::new("E0115", pair[0].span.to(pair[1].span), "the mean is written with square brackets")
+                    .expected("`E[...]`")
+                    .found("`E(...)`")
+                    .hint("`E[...]` averages over the batch; `E` cannot be the name of a net"),
+            );
+        }
+    }
+}
+
 fn characters(report: &mut Report, tokens: &[Token]) {
     let mut strays = Vec::new();
-    for token in tokens {
+    for (at, token) in tokens.iter().enumerate() {
         match token.kind {
             Kind::BadNumber => report.push(bad_number(token)),
+            Kind::OpenText if cut_by_comment(report, token) => {
+                let end = token.span.end as usize;
+                report.push(
+                    Diagnostic::new("E0125", report.span(end, end + 2), "YAML starts a comment here, string or not")
+                        .related(token.span, "the string begins here")
+                        .hint("write the blank as `\\x20#`"),
+                );
+            }
             Kind::OpenText => report.push(
                 Diagnostic::new("E0108", token.span, "a string that does not end")
                     .label("starts here")
@@ -77,11 +102,23 @@ fn characters(report: &mut Report, tokens: &[Token]) {
             ),
             Kind::Stray if !strays.contains(&token.text) => {
                 strays.push(token.text);
-                report.push(stray(token));
+                let arrow = token.text == ">" && at.checked_sub(1).is_some_and(|before| tokens[before].is("="));
+                report.push(match arrow {
+                    true => Diagnostic::new("E0117", tokens[at - 1].span.to(token.span), "this is no arrow")
+                        .found("`=>`")
+                        .hint("an arrow is written `->`"),
+                    false => stray(token),
+                });
             }
             Kind::Stray | Kind::Name | Kind::Number | Kind::Text | Kind::Arrow | Kind::Open | Kind::Close | Kind::Sign => {}
         }
     }
+}
+
+/// Whether the line goes on after an open string with what YAML takes for a comment.
+fn cut_by_comment(report: &Report, token: &Token) -> bool {
+    let rest = &report.source()[token.span.end as usize..];
+    rest.starts_with([' ', '\t']) && rest.trim_start_matches([' ', '\t']).starts_with('#')
 }
 
 fn bad_number(token: &Token) -> Diagnostic {
@@ -106,7 +143,7 @@ fn bad_number(token: &Token) -> Diagnostic {
 }
 
 fn stray(token: &Token) -> Diagnostic {
-    let problem = Diagnostic::new("E0104", token.span, format!("the character `{}` has no meaning here", token.text.escape_debug()));
+    let problem = Diagnostic::new("E0104", token.span, format!("the character `{}` has no meaning here", first_line(token.text)));
     match token.text {
         "'" | "“" | "”" | "„" | "‘" | "’" => problem.hint("strings stand between straight double quotes: `\"text\"`"),
         "−" | "–" | "—" => problem.hint("write the minus of the keyboard, `-`"),
@@ -117,7 +154,9 @@ fn stray(token: &Token) -> Diagnostic {
         "½" => problem.hint("write `0.5`"),
         "𝔼" => problem.hint("write `E[...]`"),
         ";" => problem.hint("every statement has a line of its own"),
-        "<" | ">" | "!" | "&" | "?" => problem.hint("there are no comparisons and no conditions; see `max`, `min`, `every` and `until`"),
+        "<" | ">" | "!" | "&" | "?" => {
+            problem.hint("there are no comparisons and no conditions; see `max`, `min`, `every` and `until`")
+        }
         "%" => problem.hint("there is no remainder and no percent; write a fraction such as `0.5`"),
         "." => problem.hint("names have no parts; every layer and function stands for itself, without a module before it"),
         "\u{a0}" | "\u{2009}" | "\u{202f}" | "\u{3000}" => problem.hint("this blank is not the one of the space bar; replace it"),
@@ -223,8 +262,12 @@ fn yaml(report: &mut Report, span: Span, form: Form, tokens: &[Token]) {
                     let code = if mark.contains('#') { ("\\x20#", "a comment") } else { (":\\x20", "a value") };
                     let start = token.span.start as usize + at;
                     report.push(
-                        Diagnostic::new("E0125", report.span(start, start + mark.len()), format!("YAML starts {} here, string or not", code.1))
-                            .hint(format!("write the blank as `{}`", code.0)),
+                        Diagnostic::new(
+                            "E0125",
+                            report.span(start, start + mark.len()),
+                            format!("YAML starts {} here, string or not", code.1),
+                        )
+                        .hint(format!("write the blank as `{}`", code.0)),
                     );
                 }
                 if token.span != span && token.span.start == span.start {
@@ -338,21 +381,17 @@ impl<'t, 'a> Stop<'t, 'a> {
 /// Mistakes that are recognised wherever they stand.
 fn special(stop: &Stop) -> Option<Diagnostic> {
     for pair in stop.tokens.windows(2) {
-        if pair[0].kind == Kind::Name && pair[0].text == "E" && pair[1].is("(") {
-            return Some(
-                Diagnostic::new("E0115", pair[0].span.to(pair[1].span), "the mean is written with square brackets")
-                    .expected("`E[...]`")
-                    .found("`E(...)`")
-                    .hint("`E[...]` averages over the batch; `E` cannot be the name of a net"),
-            );
-        }
         if pair[0].is("*") && pair[1].is("*") && pair[0].span.end == pair[1].span.start {
             let place = pair[0].span.to(pair[1].span);
             return Some(Diagnostic::new("E0114", place, "a power is written with `^`").found("`**`").hint("write `x^2`"));
         }
         if pair[0].is("=") && pair[1].is("=") {
             let place = pair[0].span.to(pair[1].span);
-            return Some(Diagnostic::new("E0116", place, "there are no comparisons").found("`==`").hint("an argument is named with one `=`"));
+            return Some(
+                Diagnostic::new("E0116", place, "there are no comparisons")
+                    .found("`==`")
+                    .hint("an argument is named with one `=`"),
+            );
         }
     }
     None
@@ -384,7 +423,9 @@ fn expression(stop: &Stop, form: Form) -> Diagnostic {
     if next.is(":") {
         let last = stop.tokens.last().is_some_and(|token| token.span == next.span);
         return match (bracketed, last) {
-            (true, _) => stop.at("E0116", "`:` inside brackets").expected("`NAME=VALUE`").hint("an argument is named with `=`: `stride=2`"),
+            (true, _) => {
+                stop.at("E0116", "`:` inside brackets").expected("`NAME=VALUE`").hint("an argument is named with `=`: `stride=2`")
+            }
             (false, true) => stop
                 .at("E0118", "`:` at the end of a value")
                 .hint("only `for`, `repeat`, `residual`, `grow`, `shrink` and keys end with a colon; remove it"),
@@ -403,6 +444,12 @@ fn expression(stop: &Stop, form: Form) -> Diagnostic {
                 .hint("`=` names an argument: `conv(64, 4, stride=2)`; keys take `:`"),
         };
     }
+    if next.is("|") && stop.before.is_none() {
+        return stop
+            .at("E0113", format!("a {place} cannot begin with `|`"))
+            .expected(operand)
+            .hint("`|` stands between the layers of a pipeline; YAML's block texts are not part of the language");
+    }
     if next.is("|") && form == Form::Value {
         return stop
             .at("E0114", "a pipeline where a value is expected")
@@ -418,6 +465,9 @@ fn expression(stop: &Stop, form: Form) -> Diagnostic {
             .expected(operand)
             .hint("a mapping is the whole value of a key, `KEY: {A: 1, B: 2}`, with a blank after each colon");
     }
+    if form == Form::Pipeline && stop.before.is_some_and(|before| before.text == "as") {
+        return stop.at("E0113", "`as` without a name").expected("`as NAME`").found(stop.found());
+    }
     let after_operand = stop.before.is_some_and(Token::ends_operand);
     if after_operand && next.is("[") {
         return stop
@@ -431,7 +481,9 @@ fn expression(stop: &Stop, form: Form) -> Diagnostic {
     if after_operand && next.text == "as" {
         return match form {
             Form::Pipeline if !bracketed => stop.at("E0113", "`as` without a name").expected("`as NAME`"),
-            _ => stop.at("E0114", "`as` names a value of a pipeline only").hint("a value of an objective gets its name under `terms:`"),
+            _ => stop
+                .at("E0114", "`as` names a value of a pipeline only")
+                .hint("a value of an objective gets its name under `terms:`"),
         };
     }
     let starts_operand = matches!(next.kind, Kind::Name | Kind::Number | Kind::Text) || next.is("(") || next.is("[");
@@ -465,11 +517,16 @@ fn name_key(stop: &Stop, form: Form) -> Diagnostic {
         Form::DefKey => "a name, with parameters in round brackets if it has any: `fmaps(r)`",
         Form::Value | Form::Pipeline | Form::PlainKey | Form::Signature | Form::GameKey | Form::Head => "a name",
     };
-    let problem = Diagnostic::new("E0121", stop.span, format!("`{}` cannot be a key here", first_line(stop.text))).expected(expected);
+    let problem =
+        Diagnostic::new("E0121", stop.span, format!("`{}` cannot be a key here", first_line(stop.text))).expected(expected);
     match stop.next {
-        Some(next) if next.is("(") && form != Form::DefKey => problem.hint("only definitions under `let:`, `blocks:` and `nets:` have parameters"),
+        Some(next) if next.is("(") && form != Form::DefKey => {
+            problem.hint("only definitions under `let:`, `blocks:` and `nets:` have parameters")
+        }
         Some(next) if next.is("->") => problem.hint("signatures with `->` are the keys under `nets:`"),
-        Some(next) if next.is(",") => problem.hint("give each name its own line; only streams, noise and terms are drawn together"),
+        Some(next) if next.is(",") => {
+            problem.hint("give each name its own line; only streams, noise and terms are drawn together")
+        }
         Some(next) => problem.label(format!("`{}` is not part of a name", first_line(next.text))),
         None => problem,
     }
@@ -483,7 +540,8 @@ fn signature(stop: &Stop) -> Diagnostic {
         let problem = Diagnostic::new("E0117", stop.span, "this net does not say what it returns").expected(expected);
         return match (has("="), has("(")) {
             (true, _) => problem.hint("an arrow is written `->`"),
-            (false, true) => problem.hint(format!("write `{} -> x` for an output shaped as the stream `x`, `-> 1` for one number", stop.text.trim())),
+            (false, true) => problem
+                .hint(format!("write `{} -> x` for an output shaped as the stream `x`, `-> 1` for one number", stop.text.trim())),
             (false, false) => problem.hint(format!("write `{name}(z) -> x`")),
         };
     }
@@ -499,10 +557,13 @@ fn signature(stop: &Stop) -> Diagnostic {
 
 fn game_key(stop: &Stop) -> Diagnostic {
     let expected = "`min NETS`, `max NETS`, or `min NETS max NETS`";
-    let problem = Diagnostic::new("E0120", stop.span, format!("`{}` does not say who minimises or maximises", first_line(stop.text)))
-        .expected(expected);
+    let problem =
+        Diagnostic::new("E0120", stop.span, format!("`{}` does not say who minimises or maximises", first_line(stop.text)))
+            .expected(expected);
     match stop.tokens {
-        [only] if only.kind == Kind::Name && !["min", "max"].contains(&only.text) => problem.hint(format!("write `min {}`", only.text)),
+        [only] if only.kind == Kind::Name && !["min", "max"].contains(&only.text) => {
+            problem.hint(format!("write `min {}`", only.text))
+        }
         [word, ..] if !["min", "max"].contains(&word.text) => match word.text.to_ascii_lowercase().as_str() {
             "minimize" | "minimise" | "minimum" => problem.hint("did you mean `min`?"),
             "maximize" | "maximise" | "maximum" => problem.hint("did you mean `max`?"),
@@ -515,7 +576,9 @@ fn game_key(stop: &Stop) -> Diagnostic {
             (Some(before), Some(next)) if before.kind == Kind::Name && next.kind == Kind::Name => {
                 problem.hint(format!("put a comma between nets: `{}, {}`", before.text, next.text))
             }
-            (_, Some(next)) if next.is("(") => problem.hint("the key has the name of the net only; its inputs stand in the formula"),
+            (_, Some(next)) if next.is("(") => {
+                problem.hint("the key has the name of the net only; its inputs stand in the formula")
+            }
             (_, None) => problem.hint("the name of a net is missing"),
             (_, Some(next)) => problem.label(format!("`{}` does not belong here", first_line(next.text))),
         },
@@ -531,12 +594,18 @@ fn head(stop: &Stop) -> Diagnostic {
         "grow" => "`grow NAME in LIST:`",
         "shrink" => "`shrink NAME in LIST:`",
         _ => {
-            let word = Diagnostic::new("E0122", stop.tokens.first().map_or(stop.span, |token| token.span), format!("`{first}` heads no lines"))
-                .expected("`for`, `repeat`, `residual`, `grow` or `shrink` before a colon");
+            let word = Diagnostic::new(
+                "E0122",
+                stop.tokens.first().map_or(stop.span, |token| token.span),
+                format!("`{first}` heads no lines"),
+            )
+            .expected("`for`, `repeat`, `residual`, `grow` or `shrink` before a colon");
             let looped = stop.tokens.get(1).is_some_and(|token| token.kind == Kind::Name || token.kind == Kind::Number);
             return match suggest(first, HEADS) {
                 Some(better) => word.hint(format!("did you mean `{better}`?")),
-                None if ["while", "loop", "foreach"].contains(&first) && looped => word.hint("loops are `for NAME in LIST:` and `repeat COUNT:`"),
+                None if ["while", "loop", "foreach"].contains(&first) && looped => {
+                    word.hint("loops are `for NAME in LIST:` and `repeat COUNT:`")
+                }
                 None => Diagnostic::new("E0118", stop.span, "a layer with a colon behind it")
                     .expected("a pipeline without `:`, or `for`, `repeat`, `residual`, `grow`, `shrink`")
                     .hint("remove the colon"),
