@@ -13,6 +13,7 @@ pub mod eval;
 pub mod grad;
 pub mod graph;
 pub mod kernels;
+pub mod model;
 pub mod opt;
 pub mod runtime;
 pub mod schedule;

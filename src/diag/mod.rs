@@ -2,6 +2,9 @@
 //!
 //! Holds everywhere: a [`Span`] lies inside the text of its [`Source`], on character boundaries.
 
+pub mod explain;
+pub mod render;
+
 use std::fmt;
 
 /// Names one text among the [`Sources`] of a run: the spec is 0, each `--set` override has its own.

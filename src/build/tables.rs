@@ -1,0 +1,225 @@
+//! The tables of a program: states, feeds and scalars, filled before and while the graphs are built.
+
+use super::program::{Decay, Feed, FeedSource, Layout, Scalar, ScalarRule, Schedule, State, StateRole};
+use crate::graph::{FeedId, ScalarId, Shape, StateId};
+use crate::model::layers::{SlotKind, inside, to_user};
+use crate::model::train::{Moment, Optimizer, Rule};
+use crate::model::{Action, Model, NetId, NoiseSource, Type, Val};
+
+/// The tables with the way back from the model's things.
+pub struct Tables<'m> {
+    pub model: &'m Model,
+    pub batch: usize,
+    pub states: Vec<State>,
+    pub feeds: Vec<Feed>,
+    pub scalars: Vec<Scalar>,
+    /// State of each slot of each net.
+    slots: Vec<Vec<StateId>>,
+    /// Average of each slot of each net.
+    averages: Vec<Vec<Option<StateId>>>,
+    draws: usize,
+}
+
+impl<'m> Tables<'m> {
+    /// The tables as far as the model alone decides them: weights, then buffers, then moments, then averages; data and
+    /// noise that the game or the sampler uses.
+    pub fn new(model: &'m Model, batch: usize) -> Tables<'m> {
+        let mut t = Tables {
+            model,
+            batch,
+            states: Vec::new(),
+            feeds: Vec::new(),
+            scalars: Vec::new(),
+            slots: Vec::new(),
+            averages: model.nets.iter().map(|n| vec![None; n.slots.len()]).collect(),
+            draws: 0,
+        };
+        t.own_states();
+        t.moments();
+        t.average_states();
+        t.feeds();
+        t
+    }
+
+    fn own_states(&mut self) {
+        self.slots = self.model.nets.iter().map(|n| vec![StateId(0); n.slots.len()]).collect();
+        for weights in [true, false] {
+            for (n, net) in self.model.nets.iter().enumerate() {
+                for (k, (name, slot)) in net.slots.iter().enumerate() {
+                    let net_name = net.name.clone();
+                    let role = match &slot.kind {
+                        SlotKind::Weight { init, .. } => StateRole::Weight { net: net_name, init: init.clone() },
+                        SlotKind::Buffer { start } => StateRole::Buffer { net: net_name, start: *start },
+                    };
+                    if weights != matches!(role, StateRole::Weight { .. }) {
+                        continue;
+                    }
+                    self.slots[n][k] = StateId(self.states.len() as u32);
+                    let name = format!("{}.{name}", net.name);
+                    self.states.push(State { name, shape: slot.shape.clone(), layout: slot.layout.clone(), role });
+                }
+            }
+        }
+    }
+
+    fn moments(&mut self) {
+        for (n, net) in self.model.nets.iter().enumerate() {
+            let names: &[&str] = match self.model.train.optimizers[n] {
+                None => &[],
+                Some(Optimizer::Sgd { momentum, .. }) if momentum == 0.0 => &[],
+                Some(Optimizer::Sgd { .. }) => &["momentum"],
+                Some(Optimizer::RmsProp { momentum, .. }) if momentum == 0.0 => &["rmsprop_v"],
+                Some(Optimizer::RmsProp { .. }) => &["rmsprop_v", "momentum"],
+                Some(Optimizer::Adam { .. }) => &["adam_m", "adam_v"],
+            };
+            for k in 0..net.slots.len() {
+                let of = self.slots[n][k];
+                let state = self.states[of.index()].clone();
+                if !matches!(state.role, StateRole::Weight { .. }) {
+                    continue;
+                }
+                for moment in names {
+                    let name = format!("{}.{moment}", state.name);
+                    self.states.push(State { name, role: StateRole::Moment { of, start: 0.0 }, ..state.clone() });
+                }
+            }
+        }
+    }
+
+    fn average_states(&mut self) {
+        if self.model.train.ema.is_none() {
+            return;
+        }
+        for net in self.model.sampled_nets() {
+            for k in 0..self.model.nets[net.index()].slots.len() {
+                let of = self.slots[net.index()][k];
+                let state = self.states[of.index()].clone();
+                self.averages[net.index()][k] = Some(StateId(self.states.len() as u32));
+                let name = format!("ema.{}", state.name);
+                self.states.push(State { name, role: StateRole::Average { of }, ..state });
+            }
+        }
+    }
+
+    fn feeds(&mut self) {
+        let mut roots: Vec<Val> = self.model.players.iter().map(|p| p.value).collect();
+        roots.extend(self.model.sample.draw);
+        let needed = self.model.game.needed(&roots, |_, _| true);
+        let used = |action: Action| self.model.game.instrs().iter().zip(&needed).any(|(i, n)| *n && i.action == action);
+        let mut feeds = Vec::new();
+        for (stream, s) in self.model.streams.iter().enumerate() {
+            for (column, (name, ty)) in s.columns.iter().enumerate() {
+                if used(Action::Data { stream, column }) {
+                    let (shape, layout) = self.batched(ty);
+                    feeds.push(Feed { name: name.clone(), shape, layout, source: FeedSource::Data { stream, column } });
+                }
+            }
+        }
+        for (i, n) in self.model.noises.iter().enumerate() {
+            if used(Action::Noise(i)) {
+                let (shape, layout) = self.batched(&Type::Tensor(n.shape().clone()));
+                let source = match n.source {
+                    NoiseSource::Normal { mean, std, .. } => FeedSource::Normal { mean: mean as f32, std: std as f32 },
+                    NoiseSource::Uniform { low, high, .. } => FeedSource::Uniform { low: low as f32, high: high as f32 },
+                };
+                feeds.push(Feed { name: n.name.clone(), shape, layout, source });
+            }
+        }
+        self.feeds = feeds;
+    }
+
+    /// Shape inside graphs of a batch of `ty`, and how PyTorch lays it out. A label is one number per sample.
+    pub fn batched(&self, ty: &Type) -> (Shape, Layout) {
+        let user: Shape = match ty {
+            Type::Tensor(s) => s.clone(),
+            Type::Class(_) => Vec::new(),
+            Type::Number | Type::Unknown => {
+                let layout = Layout { shape: Vec::new(), split: Vec::new(), perm: Vec::new() };
+                return (Vec::new(), layout);
+            }
+        };
+        let with_batch = |s: &[usize]| -> Shape { [self.batch].into_iter().chain(s.iter().copied()).collect() };
+        let shape = with_batch(&inside(&user));
+        let layout = Layout { shape: with_batch(&user), split: shape.clone(), perm: to_user(user.len()) };
+        (shape, layout)
+    }
+
+    /// The state of slot `k` of `net`.
+    pub fn slot(&self, net: NetId, k: usize) -> StateId {
+        self.slots[net.index()][k]
+    }
+
+    /// The average of slot `k` of `net`, where there is one.
+    pub fn average(&self, net: NetId, k: usize) -> Option<StateId> {
+        self.averages[net.index()][k]
+    }
+
+    /// The moment called `name` of `weight`.
+    pub fn moment(&self, weight: StateId, name: &str) -> StateId {
+        let full = format!("{}.{name}", self.states[weight.index()].name);
+        match self.states.iter().position(|s| s.name == full) {
+            Some(i) => StateId(i as u32),
+            None => panic!("no state {full}"),
+        }
+    }
+
+    /// The feed called `name`.
+    pub fn feed(&self, name: &str) -> FeedId {
+        match self.feeds.iter().position(|f| f.name == name) {
+            Some(i) => FeedId(i as u32),
+            None => panic!("no feed {name}"),
+        }
+    }
+
+    /// A new feed of uniform numbers in [0, 1) for a call of a dropout.
+    pub fn draw(&mut self, shape: &[usize]) -> FeedId {
+        self.draws += 1;
+        let rank = shape.len() - 1;
+        let perm = to_user(rank);
+        let layout = Layout { shape: perm.iter().map(|&p| shape[p]).collect(), split: shape.to_vec(), perm };
+        let name = format!("dropout.{}", self.draws);
+        self.feeds.push(Feed { name, shape: shape.to_vec(), layout, source: FeedSource::Uniform { low: 0.0, high: 1.0 } });
+        FeedId(self.feeds.len() as u32 - 1)
+    }
+
+    /// The feed of input `i` of `net` in the net's own inference graph.
+    pub fn argument(&mut self, net: NetId, i: usize) -> FeedId {
+        let n = &self.model.nets[net.index()];
+        let (shape, layout) = self.batched(&n.inputs[i].1);
+        let name = format!("{}.{}", n.name, n.inputs[i].0);
+        self.feeds.push(Feed { name, shape, layout, source: FeedSource::Argument });
+        FeedId(self.feeds.len() as u32 - 1)
+    }
+
+    /// The learning rate of `net`.
+    pub fn rate(&mut self, net: NetId, player: usize, base: f64) -> ScalarId {
+        let train = &self.model.train;
+        let end = self.model.steps(self.batch).unwrap_or(u64::MAX);
+        let at = |m: Moment| match m {
+            Moment::Step(n) => n,
+            Moment::Epoch(n) => self.model.steps_per_epoch(self.batch).map_or(u64::MAX, |e| (e as f64 * n).round() as u64),
+        };
+        let decay = match train.schedule {
+            Rule::Constant => Decay::Constant,
+            Rule::Linear { from } => Decay::Linear { from: at(from), to: end },
+            Rule::Cosine => Decay::Cosine { to: end },
+            Rule::Step { every, gamma } => Decay::Step { every, gamma },
+        };
+        let schedule = Schedule { warmup: train.warmup, decay };
+        self.number("lr", net, ScalarRule::LearningRate { player, base, schedule })
+    }
+
+    /// `1 - beta^t` for `net`; `which` tells the first moment from the second.
+    pub fn correction(&mut self, which: &str, net: NetId, player: usize, beta: f64) -> ScalarId {
+        self.number(which, net, ScalarRule::BiasCorrection { player, beta })
+    }
+
+    fn number(&mut self, kind: &str, net: NetId, rule: ScalarRule) -> ScalarId {
+        let name = format!("{kind}.{}", self.model.nets[net.index()].name);
+        let at = self.scalars.iter().position(|s| s.name == name).unwrap_or_else(|| {
+            self.scalars.push(Scalar { name, rule });
+            self.scalars.len() - 1
+        });
+        ScalarId(at as u32)
+    }
+}

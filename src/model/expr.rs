@@ -1,0 +1,584 @@
+//! Expressions on tensors: terms and objectives, and the arguments of layers that are tensors.
+
+use super::args::Evaluate;
+use super::numbers::{Meaning, plural, what};
+use super::resolver::Resolver;
+use super::scope::{Bound, Origin};
+use super::suggest::did_you_mean;
+use super::{Action, Function, NetId, Type, Val, layers};
+use crate::diag::{Diagnostic, Span};
+use crate::graph::Shape;
+use crate::syntax::ast::{Arg, BinOp, Expr, ExprKind, Name};
+
+/// Functions of expressions: name, arguments, meaning.
+pub const FUNCTIONS: &[(&str, usize, Function)] = &[
+    ("log", 1, Function::Log),
+    ("exp", 1, Function::Exp),
+    ("sqrt", 1, Function::Sqrt),
+    ("abs", 1, Function::Abs),
+    ("softplus", 1, Function::Softplus),
+    ("sigmoid", 1, Function::Sigmoid),
+    ("tanh", 1, Function::Tanh),
+    ("relu", 1, Function::Relu),
+    ("min", 2, Function::Min),
+    ("max", 2, Function::Max),
+    ("sum", 1, Function::Sum),
+    ("mean", 1, Function::Mean),
+    ("norm", 1, Function::Norm),
+    ("bce", 2, Function::Bce),
+    ("mse", 2, Function::Mse),
+    ("detach", 1, Function::Detach),
+    ("grad", 2, Function::Grad),
+];
+
+/// The name of a function in a spec; operators have their sign.
+pub fn function_name(f: Function) -> String {
+    match f {
+        Function::Add => "+".into(),
+        Function::Sub => "-".into(),
+        Function::Mul => "*".into(),
+        Function::Div => "/".into(),
+        Function::Neg => "-".into(),
+        Function::Pow(p) => format!("^{}", super::numbers::show(p)),
+        Function::Expect => "E".into(),
+        Function::Log
+        | Function::Exp
+        | Function::Sqrt
+        | Function::Abs
+        | Function::Softplus
+        | Function::Sigmoid
+        | Function::Tanh
+        | Function::Relu
+        | Function::Min
+        | Function::Max
+        | Function::Sum
+        | Function::Mean
+        | Function::Norm
+        | Function::Bce
+        | Function::Mse
+        | Function::Detach
+        | Function::Grad => FUNCTIONS.iter().find(|x| x.2 == f).map_or_else(String::new, |x| x.0.to_string()),
+    }
+}
+
+/// The shape two tensors have together, as NumPy broadcasts: aligned at the last axis, sizes equal or 1.
+pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Shape> {
+    let rank = a.len().max(b.len());
+    let axis = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |k| s[k]);
+    (0..rank)
+        .map(|i| match (axis(a, i), axis(b, i)) {
+            (x, y) if x == y => Some(x),
+            (1, y) => Some(y),
+            (x, 1) => Some(x),
+            _different => None,
+        })
+        .collect()
+}
+
+impl Resolver<'_> {
+    /// The value `e` stands for; unknown after a mistake.
+    pub fn expr(&mut self, e: &Expr) -> Val {
+        match &e.kind {
+            ExprKind::Number(x) => self.constant(*x, e.span),
+            ExprKind::Name(name) => self.named(name, e.span),
+            ExprKind::Neg(x) => {
+                let v = self.expr(x);
+                self.apply(Function::Neg, vec![v], e.span)
+            }
+            ExprKind::Binary { op, left, right, .. } => {
+                let (a, b) = (self.expr(left), self.expr(right));
+                match op {
+                    BinOp::Add => self.apply(Function::Add, vec![a, b], e.span),
+                    BinOp::Sub => self.apply(Function::Sub, vec![a, b], e.span),
+                    BinOp::Mul => self.apply(Function::Mul, vec![a, b], e.span),
+                    BinOp::Div => self.apply(Function::Div, vec![a, b], e.span),
+                    BinOp::Pow => self.power(a, b, right, e.span),
+                }
+            }
+            ExprKind::Mean(x) => {
+                let v = self.expr(x);
+                self.apply(Function::Expect, vec![v], e.span)
+            }
+            ExprKind::Call { callee, args } => self.call(e, callee, args),
+            ExprKind::Text(_) | ExprKind::Bool(_) | ExprKind::List(_) => {
+                self.report(
+                    Diagnostic::new("E0205", e.span, "a tensor or a number is needed here")
+                        .label("neither tensor nor number")
+                        .found(what(e)),
+                );
+                self.unknown(e.span)
+            }
+        }
+    }
+
+    /// A value that stands for a mistake already reported.
+    pub fn unknown(&mut self, span: Span) -> Val {
+        self.frame().value(Action::Unknown, Vec::new(), Type::Unknown, span)
+    }
+
+    fn constant(&mut self, x: f64, span: Span) -> Val {
+        self.frame().value(Action::Number(x), Vec::new(), Type::Number, span)
+    }
+
+    fn named(&mut self, name: &str, span: Span) -> Val {
+        if let Some(local) = self.frame().ask(name) {
+            return match local.bound {
+                Bound::Number(x) => self.constant(x, span),
+                Bound::Value(v) => v,
+            };
+        }
+        if self.numbers.knows(name) {
+            return match self.number(&Expr { kind: ExprKind::Name(name.into()), span }) {
+                Some(x) => self.constant(x, span),
+                None => self.unknown(span),
+            };
+        }
+        let d = if self.nets.iter().any(|n| n.name == name) {
+            self.used_nets.insert(name.to_string());
+            Diagnostic::new("E0205", span, format!("`{name}` is a net; a value is needed here"))
+                .hint(format!("call it: `{name}(...)`"))
+        } else if let Some(d) = self.outside_net(name, span) {
+            d
+        } else {
+            let near = self.names_in_sight();
+            let d = Diagnostic::new("E0201", span, format!("unknown name `{name}`"))
+                .label("nothing has this name")
+                .expected("a name of `data`, `noise`, `terms` or `let` above this place");
+            match did_you_mean(name, near.iter().map(String::as_str)) {
+                Some(h) => d.hint(h),
+                None => d,
+            }
+        };
+        self.report(d);
+        self.unknown(span)
+    }
+
+    /// The complaint that a net uses a stream or noise that its signature does not mention.
+    pub fn outside_net(&mut self, name: &str, span: Span) -> Option<Diagnostic> {
+        let net = self.frame().net.clone()?;
+        let place = self.global().see(name)?.span;
+        if let Some(l) = self.frames[0].locals.iter_mut().rev().find(|l| l.name == name) {
+            l.used = true;
+        }
+        Some(
+            Diagnostic::new("E0201", span, format!("the net `{net}` has no input `{name}`"))
+                .label("not an input of this net")
+                .related(place, "defined here")
+                .expected("one of the net's inputs, or a value named with `as`")
+                .hint(format!("add it to the signature: `{net}(..., {name})`")),
+        )
+    }
+
+    /// Names an expression here could mean.
+    pub fn names_in_sight(&mut self) -> Vec<String> {
+        let mut names: Vec<String> = self.frame().locals.iter().map(|l| l.name.clone()).collect();
+        names.extend(self.numbers.names().map(str::to_string));
+        names.extend(self.nets.iter().map(|n| n.name.clone()));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn power(&mut self, base: Val, exponent: Val, written: &Expr, span: Span) -> Val {
+        if self.ty(exponent) == Type::Unknown {
+            return self.unknown(span);
+        }
+        match self.frame().number(exponent) {
+            Some(p) => self.apply(Function::Pow(p), vec![base], span),
+            None => {
+                let found = self.ty(exponent).to_string();
+                self.report(
+                    Diagnostic::new("E0205", written.span, "an exponent must be a number")
+                        .label(format!("this is {found}"))
+                        .expected("a number known before training")
+                        .found(found)
+                        .hint("write `exp(b * log(a))` for a power that varies"),
+                );
+                self.unknown(span)
+            }
+        }
+    }
+
+    /// The type of a value of the body in work.
+    pub fn ty(&mut self, v: Val) -> Type {
+        self.frame().body.get(v).ty.clone()
+    }
+
+    fn call(&mut self, e: &Expr, callee: &Name, args: &[Arg]) -> Val {
+        let name = callee.text.as_str();
+        if let Some(net) = self.net_named(name) {
+            let values: Vec<Val> = args.iter().map(|a| self.expr(&a.value)).collect();
+            let outputs = self.call_net(net, &values, args, e.span);
+            if let [only] = outputs[..] {
+                return only;
+            }
+            let n = &self.nets[net.index()];
+            let names: Vec<String> = n.outputs.iter().map(|o| o.name.clone()).collect();
+            let d = Diagnostic::new("E0210", e.span, format!("`{name}` gives {} values, one is needed here", names.len()))
+                .related(n.span, "its signature")
+                .hint(format!("name them in `terms`: `{}: {name}(...)`, then use the names", names.join(", ")));
+            self.report(d);
+            return self.unknown(e.span);
+        }
+        if self.frame().net.is_some() && self.spec.blocks.iter().any(|b| b.name.text == name) {
+            let flow = match self.frame().flow {
+                Some(f) => f,
+                None => self.unknown(e.span),
+            };
+            return self.block(name, args, flow, e.span);
+        }
+        if self.numbers.knows(name) {
+            return match self.number(e) {
+                Some(x) => self.constant(x, e.span),
+                None => self.unknown(e.span),
+            };
+        }
+        let Some(&(_, arity, f)) = FUNCTIONS.iter().find(|f| f.0 == name) else {
+            if matches!(name, "log2" | "floor" | "ceil" | "round") {
+                return match self.number(e) {
+                    Some(x) => self.constant(x, e.span),
+                    None => self.unknown(e.span),
+                };
+            }
+            self.unknown_function(callee);
+            return self.unknown(e.span);
+        };
+        for a in args {
+            if let Some(n) = &a.name {
+                let d = Diagnostic::new("E0204", n.span, format!("`{name}` has no argument `{}`", n.text));
+                self.report(d.hint("write the value alone"));
+                return self.unknown(e.span);
+            }
+        }
+        let values: Vec<Val> = args.iter().map(|a| self.expr(&a.value)).collect();
+        if values.len() != arity {
+            self.report(
+                Diagnostic::new("E0203", e.span, format!("`{name}` takes {}", plural(arity, "argument")))
+                    .label(format!("{} given", values.len()))
+                    .expected(plural(arity, "argument"))
+                    .found(values.len().to_string()),
+            );
+            return self.unknown(e.span);
+        }
+        self.apply(f, values, e.span)
+    }
+
+    fn unknown_function(&mut self, callee: &Name) {
+        let name = callee.text.as_str();
+        let mut near: Vec<String> = FUNCTIONS.iter().map(|f| f.0.to_string()).collect();
+        near.extend(self.spec.nets.iter().map(|n| n.name.text.clone()));
+        let d = if self.spec.nets.iter().any(|n| n.name.text == name) {
+            Diagnostic::new("E0211", callee.span, format!("the net `{name}` is not defined yet at this place"))
+                .label("defined below, or being defined")
+                .hint("a net can call only nets above it")
+        } else if layers::find(name).is_some() {
+            Diagnostic::new("E0202", callee.span, format!("`{name}` is a layer; layers stand in `nets` and `blocks`"))
+                .label("a layer has weights or settings of its own, an objective only functions")
+                .expected(format!("a net or one of {}", FUNCTIONS.iter().map(|f| f.0).collect::<Vec<_>>().join(", ")))
+        } else {
+            let d = Diagnostic::new("E0202", callee.span, format!("unknown function or net `{name}`"))
+                .label("nothing has this name")
+                .expected(format!("a net or one of {}", FUNCTIONS.iter().map(|f| f.0).collect::<Vec<_>>().join(", ")));
+            match did_you_mean(name, near.iter().map(String::as_str)) {
+                Some(h) => d.hint(h),
+                None => d,
+            }
+        };
+        self.report(d);
+    }
+
+    /// The net called `name`, if it is defined above; marks it as used.
+    pub fn net_named(&mut self, name: &str) -> Option<NetId> {
+        let i = self.nets.iter().position(|n| n.name == name)?;
+        self.used_nets.insert(name.to_string());
+        Some(NetId(i as u32))
+    }
+
+    /// The outputs of `net` on `values`; unknown after a mistake. `args` are the arguments as written, for their places.
+    pub fn call_net(&mut self, net: NetId, values: &[Val], args: &[Arg], span: Span) -> Vec<Val> {
+        let n = &self.nets[net.index()];
+        let (name, place, inputs) = (n.name.clone(), n.span, n.inputs.clone());
+        let outputs: Vec<Type> = n.outputs.iter().map(|o| o.ty.clone()).collect();
+        let mut ok = true;
+        if let Some(n) = args.iter().find_map(|a| a.name.as_ref()) {
+            ok = false;
+            self.report(
+                Diagnostic::new("E0204", n.span, format!("inputs of the net `{name}` are given in order, not by name"))
+                    .hint(format!("write the value alone, without `{}=`", n.text)),
+            );
+        }
+        if values.len() != inputs.len() {
+            ok = false;
+            let names: Vec<&str> = inputs.iter().map(|i| i.0.as_str()).collect();
+            self.report(
+                Diagnostic::new("E0203", span, format!("the net `{name}` takes {}", plural(inputs.len(), "input")))
+                    .label(format!("{} given", values.len()))
+                    .related(place, "its signature")
+                    .expected(format!("`{name}({})`", names.join(", ")))
+                    .found(plural(values.len(), "input")),
+            );
+        } else {
+            for (i, (v, (port, want))) in values.iter().zip(&inputs).enumerate() {
+                let have = self.ty(*v);
+                if have == Type::Unknown || *want == Type::Unknown || have == *want {
+                    continue;
+                }
+                ok = false;
+                let at = args.get(i).map_or(span, |a| a.value.span);
+                let d = Diagnostic::new("E0307", at, format!("`{name}` cannot take this value as `{port}`"))
+                    .label(format!("this is {have}"))
+                    .related(place, format!("`{port}` is {want}"))
+                    .expected(want.to_string())
+                    .found(have.to_string());
+                self.report(d);
+            }
+        }
+        if !ok {
+            return outputs.iter().map(|_| self.unknown(span)).collect();
+        }
+        let call = |(output, ty): (usize, &Type)| (Action::Call { net, output }, ty.clone());
+        outputs.iter().enumerate().map(call).map(|(action, ty)| self.frame().value(action, values.to_vec(), ty, span)).collect()
+    }
+
+    /// `f` of `values`; unknown after a mistake.
+    pub fn apply(&mut self, f: Function, values: Vec<Val>, span: Span) -> Val {
+        let types: Vec<Type> = values.iter().map(|&v| self.ty(v)).collect();
+        if types.contains(&Type::Unknown) {
+            return self.unknown(span);
+        }
+        let numbers: Option<Vec<f64>> = values.iter().map(|&v| self.frame().number(v)).collect();
+        if let Some(numbers) = numbers
+            && let Some(x) = fold(f, &numbers)
+        {
+            if x.is_finite() {
+                return self.constant(x, span);
+            }
+            self.report(
+                Diagnostic::new("E0208", span, "this calculation has no finite result")
+                    .hint("look for a division by zero, or a root or logarithm of a number that is not positive"),
+            );
+            return self.unknown(span);
+        }
+        for (i, t) in types.iter().enumerate() {
+            if let Type::Class(n) = t {
+                let place = self.frame().body.get(values[i]).span;
+                self.report(
+                    Diagnostic::new("E0209", span, format!("`{}` works on tensors, not on class labels", function_name(f)))
+                        .label(format!("one operand is class[{n}]"))
+                        .related(place, "the label")
+                        .expected("a tensor or a number")
+                        .found(t.to_string()),
+                );
+                return self.unknown(span);
+            }
+        }
+        match self.result_type(f, &types, &values, span) {
+            Some(ty) => self.frame().value(Action::Apply(f), values, ty, span),
+            None => self.unknown(span),
+        }
+    }
+
+    fn result_type(&mut self, f: Function, types: &[Type], values: &[Val], span: Span) -> Option<Type> {
+        match f {
+            Function::Neg
+            | Function::Pow(_)
+            | Function::Log
+            | Function::Exp
+            | Function::Sqrt
+            | Function::Abs
+            | Function::Softplus
+            | Function::Sigmoid
+            | Function::Tanh
+            | Function::Relu
+            | Function::Detach => Some(types[0].clone()),
+            Function::Add
+            | Function::Sub
+            | Function::Mul
+            | Function::Div
+            | Function::Min
+            | Function::Max
+            | Function::Bce
+            | Function::Mse => self.together(f, &types[0], &types[1], span),
+            Function::Sum | Function::Mean | Function::Norm => match &types[0] {
+                Type::Tensor(_) => Some(Type::Tensor(vec![1])),
+                Type::Number | Type::Class(_) | Type::Unknown => {
+                    self.report(
+                        Diagnostic::new("E0209", span, format!("`{}` reduces the axes of a tensor", function_name(f)))
+                            .label("this is one number for the whole batch already")
+                            .hint(format!("leave `{}` out, or put it inside `E[...]`", function_name(f))),
+                    );
+                    None
+                }
+            },
+            Function::Expect => Some(Type::Number),
+            Function::Grad => self.gradient(types, values, span),
+        }
+    }
+
+    fn together(&mut self, f: Function, a: &Type, b: &Type, span: Span) -> Option<Type> {
+        match (a, b) {
+            (Type::Tensor(x), Type::Tensor(y)) => {
+                let shape = broadcast(x, y);
+                if shape.is_none() {
+                    self.report(
+                        Diagnostic::new("E0304", span, format!("the shapes {a} and {b} do not fit together in `{}`", function_name(f)))
+                            .label(format!("{a} with {b}"))
+                            .expected("equal sizes, or 1, in each axis counted from the last")
+                            .found(format!("{a} and {b}")),
+                    );
+                }
+                if let Some(s) = &shape
+                    && s.iter().product::<usize>() > layers::LARGEST
+                {
+                    let found = layers::show_shape(s);
+                    self.report(Diagnostic::new("E0309", span, "the result would be too large").found(found));
+                    return None;
+                }
+                shape.map(Type::Tensor)
+            }
+            (Type::Tensor(_), Type::Number) => Some(a.clone()),
+            (Type::Number, Type::Tensor(_) | Type::Number) => Some(b.clone()),
+            (Type::Class(_) | Type::Unknown, _) | (_, Type::Class(_) | Type::Unknown) => None,
+        }
+    }
+
+    fn gradient(&mut self, types: &[Type], values: &[Val], span: Span) -> Option<Type> {
+        if types[1] == Type::Number {
+            self.report(
+                Diagnostic::new("E0209", span, "`grad` differentiates by a tensor")
+                    .label("the second argument is a single number")
+                    .expected("`grad(y, x)` with a tensor `x` that `y` is computed from"),
+            );
+            return None;
+        }
+        let needed = self.frame().body.needed(&values[..1], follows_gradient);
+        if !needed[values[1].index()] {
+            let (y, x) = (self.frame().body.get(values[0]).span, self.frame().body.get(values[1]).span);
+            let written = |s: Span| self.sources.text(s).to_string();
+            let (y_text, x_text) = (written(y), written(x));
+            self.report(
+                Diagnostic::new("E0405", span, format!("`{y_text}` does not depend on `{x_text}`, so this gradient is zero"))
+                    .related(x, "this value")
+                    .expected("`grad(y, x)` where `y` is computed from `x`")
+                    .hint("differentiate by the very value that goes into the net, for example a term"),
+            );
+            return None;
+        }
+        Some(types[1].clone())
+    }
+}
+
+/// Whether a gradient passes from a value to its argument of that position.
+pub fn follows_gradient(instr: &super::Instr, _: usize) -> bool {
+    match instr.action {
+        Action::Apply(f) => f != Function::Detach,
+        Action::Layer(_) | Action::Call { .. } => true,
+        Action::Input(_) | Action::Data { .. } | Action::Noise(_) | Action::Number(_) | Action::Unknown => false,
+    }
+}
+
+/// `f` of numbers, where that is a number known now.
+fn fold(f: Function, x: &[f64]) -> Option<f64> {
+    Some(match f {
+        Function::Add => x[0] + x[1],
+        Function::Sub => x[0] - x[1],
+        Function::Mul => x[0] * x[1],
+        Function::Div => x[0] / x[1],
+        Function::Neg => -x[0],
+        Function::Pow(p) => x[0].powf(p),
+        Function::Log => x[0].ln(),
+        Function::Exp => x[0].exp(),
+        Function::Sqrt => x[0].sqrt(),
+        Function::Abs => x[0].abs(),
+        Function::Min => x[0].min(x[1]),
+        Function::Max => x[0].max(x[1]),
+        Function::Expect | Function::Detach => x[0],
+        Function::Softplus
+        | Function::Sigmoid
+        | Function::Tanh
+        | Function::Relu
+        | Function::Sum
+        | Function::Mean
+        | Function::Norm
+        | Function::Bce
+        | Function::Mse
+        | Function::Grad => return None,
+    })
+}
+
+impl Evaluate for Resolver<'_> {
+    fn number(&mut self, e: &Expr) -> Option<f64> {
+        self.mark_numbers(e);
+        let Some(frame) = self.frames.last() else { return None };
+        let local = |name: &str| {
+            frame.see(name).map(|l| match l.bound {
+                Bound::Number(x) => Meaning::Number(x),
+                Bound::Value(v) if frame.body.get(v).ty == Type::Unknown => Meaning::Unknown,
+                Bound::Value(_) => Meaning::Tensor,
+            })
+        };
+        let mut found = crate::diag::Diagnostics::default();
+        let value = self.numbers.eval(e, &local, &mut found);
+        for d in found.items() {
+            self.report(d.clone());
+        }
+        value
+    }
+
+    fn tensor(&mut self, e: &Expr) -> Option<(Val, Shape)> {
+        let v = self.expr(e);
+        match self.ty(v) {
+            Type::Tensor(s) => Some((v, s)),
+            Type::Unknown => None,
+            found @ (Type::Number | Type::Class(_)) => {
+                let hint = if found == Type::Number { "numbers go into settings; a tensor has a shape" } else { "class labels cannot be used as tensors" };
+                self.report(
+                    Diagnostic::new("E0209", e.span, "a tensor is needed here")
+                        .label(format!("this is {found}"))
+                        .expected("a tensor")
+                        .found(found.to_string())
+                        .hint(hint),
+                );
+                None
+            }
+        }
+    }
+
+    fn report(&mut self, d: Diagnostic) {
+        Resolver::report(self, d);
+    }
+}
+
+impl Resolver<'_> {
+    /// Marks the names in an expression of numbers as used.
+    fn mark_numbers(&mut self, e: &Expr) {
+        match &e.kind {
+            ExprKind::Name(n) => {
+                self.frame().ask(n);
+            }
+            ExprKind::Neg(x) | ExprKind::Mean(x) => self.mark_numbers(x),
+            ExprKind::Binary { left, right, .. } => {
+                self.mark_numbers(left);
+                self.mark_numbers(right);
+            }
+            ExprKind::Call { args, .. } => args.iter().for_each(|a| self.mark_numbers(&a.value)),
+            ExprKind::List(items) => items.iter().for_each(|x| self.mark_numbers(x)),
+            ExprKind::Number(_) | ExprKind::Text(_) | ExprKind::Bool(_) => {}
+        }
+    }
+
+    /// Whether an expression stands for a tensor rather than for a number.
+    pub fn is_tensor(&mut self, e: &Expr) -> bool {
+        match &e.kind {
+            ExprKind::Name(n) => self.frame().see(n).is_some_and(|l| matches!(l.bound, Bound::Value(_)) && l.origin != Origin::Loop),
+            ExprKind::Neg(x) | ExprKind::Mean(x) => self.is_tensor(x),
+            ExprKind::Binary { left, right, .. } => self.is_tensor(left) || self.is_tensor(right),
+            ExprKind::Call { callee, args } => {
+                self.spec.blocks.iter().any(|b| b.name.text == callee.text)
+                    || self.spec.nets.iter().any(|b| b.name.text == callee.text)
+                    || args.iter().any(|a| self.is_tensor(&a.value))
+            }
+            ExprKind::List(_) | ExprKind::Number(_) | ExprKind::Text(_) | ExprKind::Bool(_) => false,
+        }
+    }
+}

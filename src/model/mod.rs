@@ -1,0 +1,385 @@
+//! From a [`Spec`] to a [`Model`]: names resolved, shapes known, every mistake of the user found.
+//!
+//! On entry: any tree the parser can give. On exit: a model that [`build`](crate::build) can turn into graphs without
+//! checking anything again, or diagnostics with at least one error. All problems of a spec are reported in one run:
+//! a mistake makes its value *unknown*, and unknown values cause no further complaints.
+
+pub mod args;
+pub mod codes;
+mod domain;
+mod expr;
+mod game;
+pub mod layers;
+mod nets;
+mod numbers;
+mod resolver;
+mod scope;
+pub mod source;
+mod suggest;
+pub mod summary;
+mod text;
+pub mod train;
+mod unused;
+
+use crate::diag::{Diagnostics, Sources, Span};
+use crate::graph::{Shape, typed_id};
+use crate::syntax::ast::Spec;
+use layers::{Layer, Slot, show_shape};
+pub use source::{Column, DataSource, NoiseSource, Probe, StreamInfo};
+use std::fmt;
+pub use train::{InitRule, Length, Optimizer, Rule, Sample, Train};
+
+/// Resolves names, shapes and settings of `spec`, whose places lie in `sources`. `probe` looks at the files behind data.
+/// The model is there exactly when no diagnostic is an error.
+pub fn resolve(spec: &Spec, sources: &Sources, probe: &Probe) -> (Option<Model>, Diagnostics) {
+    resolver::resolve(spec, sources, probe)
+}
+
+typed_id!(
+    /// A value of a [`Body`].
+    Val,
+    "%"
+);
+typed_id!(
+    /// A net of a [`Model`].
+    NetId,
+    "net"
+);
+
+/// A spec that means something.
+#[derive(Debug)]
+pub struct Model {
+    /// The spec's name.
+    pub name: String,
+    /// Its line about itself.
+    pub about: Option<String>,
+    /// Streams of real samples, in order.
+    pub streams: Vec<Stream>,
+    /// Random inputs, in order.
+    pub noises: Vec<Noise>,
+    /// Networks, in order.
+    pub nets: Vec<Net>,
+    /// Terms, objectives and what is sampled, as one list of values.
+    pub game: Body,
+    /// The named terms.
+    pub terms: Vec<(String, Val)>,
+    /// Players in the order of their updates.
+    pub players: Vec<Player>,
+    /// How training goes.
+    pub train: Train,
+    /// What is drawn.
+    pub sample: Sample,
+}
+
+/// A binding of the `data` section.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stream {
+    /// Names on the left with what each delivers.
+    pub columns: Vec<(String, Type)>,
+    /// Where samples come from.
+    pub source: DataSource,
+    /// The call as one would write it.
+    pub shown: String,
+    /// Number of samples, where it is finite and known.
+    pub len: Option<u64>,
+    /// Why the files could not be looked at; training will fail for the same reason.
+    pub problem: Option<String>,
+    /// Place of the binding.
+    pub span: Span,
+}
+
+/// A binding of the `noise` section.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Noise {
+    /// Its name.
+    pub name: String,
+    /// Where numbers come from.
+    pub source: NoiseSource,
+    /// The call as one would write it.
+    pub shown: String,
+}
+
+impl Noise {
+    /// Shape per sample.
+    pub fn shape(&self) -> &Shape {
+        match &self.source {
+            NoiseSource::Normal { shape, .. } | NoiseSource::Uniform { shape, .. } => shape,
+        }
+    }
+}
+
+/// What a value is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Type {
+    /// A tensor per sample; the batch axis is not written.
+    Tensor(Shape),
+    /// One number for the whole batch: a constant, or the result of `E[...]`.
+    Number,
+    /// A label per sample, one of so many.
+    Class(usize),
+    /// The result of a mistake that has been reported.
+    Unknown,
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::Tensor(s) => f.write_str(&show_shape(s)),
+            Type::Number => f.write_str("a single number"),
+            Type::Class(n) => write!(f, "class[{n}]"),
+            Type::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// Values in the order of their definition; each uses only earlier ones.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Body {
+    values: Vec<Instr>,
+}
+
+/// One value: how it is made, and what it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Instr {
+    /// How.
+    pub action: Action,
+    /// Of which values.
+    pub args: Vec<Val>,
+    /// What it is.
+    pub ty: Type,
+    /// Its place.
+    pub span: Span,
+}
+
+/// How a value is made.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// Input of a net, by position.
+    Input(usize),
+    /// Column of a stream.
+    Data {
+        /// Index in [`Model::streams`].
+        stream: usize,
+        /// Index of the name.
+        column: usize,
+    },
+    /// Noise, by index in [`Model::noises`].
+    Noise(usize),
+    /// A constant.
+    Number(f64),
+    /// A layer, by index in [`Net::layers`].
+    Layer(usize),
+    /// An output of a net.
+    Call {
+        /// Which net.
+        net: NetId,
+        /// Which of its outputs.
+        output: usize,
+    },
+    /// A function of expressions.
+    Apply(Function),
+    /// Stands for a mistake that has been reported.
+    Unknown,
+}
+
+/// Functions of expressions. Binary ones broadcast as NumPy does behind the batch axis.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Function {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a * b`
+    Mul,
+    /// `a / b`
+    Div,
+    /// `-a`
+    Neg,
+    /// `a ^ p`
+    Pow(f64),
+    /// Natural logarithm.
+    Log,
+    /// `e^a`
+    Exp,
+    /// Square root.
+    Sqrt,
+    /// Absolute value.
+    Abs,
+    /// `log(1 + e^a)`
+    Softplus,
+    /// `1/(1 + e^-a)`
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `max(a, 0)`
+    Relu,
+    /// The smaller of two.
+    Min,
+    /// The larger of two.
+    Max,
+    /// Sum over every axis but the batch: `[1]`.
+    Sum,
+    /// Mean over every axis but the batch: `[1]`.
+    Mean,
+    /// Euclidean norm over every axis but the batch: `[1]`; its gradient at 0 is 0.
+    Norm,
+    /// Binary cross entropy of a probability and a target, of each element: `-t*log(p) - (1-t)*log(1-p)`.
+    Bce,
+    /// Squared difference of each element.
+    Mse,
+    /// The same value, a constant to differentiation.
+    Detach,
+    /// Gradient of the sum of the first by the second.
+    Grad,
+    /// Mean over the batch and all axes.
+    Expect,
+}
+
+/// A network.
+#[derive(Debug)]
+pub struct Net {
+    /// Its name.
+    pub name: String,
+    /// Inputs; the first flows into the body.
+    pub inputs: Vec<(String, Type)>,
+    /// Outputs.
+    pub outputs: Vec<NetOutput>,
+    /// Values.
+    pub body: Body,
+    /// Layers, in order of definition.
+    pub layers: Vec<LayerUse>,
+    /// Tensors of all layers, in order of definition.
+    pub slots: Vec<(String, Slot)>,
+    /// This net and every net it calls, each once.
+    pub reaches: Vec<NetId>,
+    /// Place of the signature.
+    pub span: Span,
+}
+
+/// An output of a net.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NetOutput {
+    /// Its name; `out` where the signature states only a size.
+    pub name: String,
+    /// Its value.
+    pub value: Val,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// A layer at one place of a net.
+#[derive(Debug)]
+pub struct LayerUse {
+    /// `conv`.
+    pub word: &'static str,
+    /// `conv_2`: the second conv of the net.
+    pub name: String,
+    /// `conv(64, 4, stride=2, pad=1)`.
+    pub shown: String,
+    /// Its expansion.
+    pub layer: Box<dyn Layer>,
+    /// Its tensors among [`Net::slots`].
+    pub slots: std::ops::Range<usize>,
+    /// Shape of the result.
+    pub shape: Shape,
+    /// Floating-point operations of the forward pass per sample.
+    pub flops: u64,
+    /// Its place.
+    pub span: Span,
+}
+
+/// Nets that learn together from one objective.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Player {
+    /// The nets joined with a comma: `D`, `G,F`.
+    pub name: String,
+    /// The nets that learn.
+    pub nets: Vec<NetId>,
+    /// Whether the value is maximised; then its negative is minimised.
+    pub maximise: bool,
+    /// The value, a number.
+    pub value: Val,
+    /// Updates per training step.
+    pub turns: u32,
+    /// Place of the key.
+    pub span: Span,
+}
+
+impl Body {
+    /// All values in order.
+    pub fn instrs(&self) -> &[Instr] {
+        &self.values
+    }
+
+    /// The value `v`.
+    pub fn get(&self, v: Val) -> &Instr {
+        &self.values[v.index()]
+    }
+
+    /// Adds a value.
+    fn push(&mut self, instr: Instr) -> Val {
+        self.values.push(instr);
+        Val(self.values.len() as u32 - 1)
+    }
+
+    /// Which values `roots` are computed from, themselves included; `through` says whether to follow an edge from a value
+    /// to its argument of that position.
+    pub fn needed(&self, roots: &[Val], through: impl Fn(&Instr, usize) -> bool) -> Vec<bool> {
+        let mut needed = vec![false; self.values.len()];
+        for r in roots {
+            needed[r.index()] = true;
+        }
+        for i in (0..self.values.len()).rev() {
+            if needed[i] {
+                for (k, a) in self.values[i].args.iter().enumerate() {
+                    if through(&self.values[i], k) {
+                        needed[a.index()] = true;
+                    }
+                }
+            }
+        }
+        needed
+    }
+}
+
+impl Model {
+    /// The net called `name`.
+    pub fn net(&self, name: &str) -> Option<NetId> {
+        self.nets.iter().position(|n| n.name == name).map(|i| NetId(i as u32))
+    }
+
+    /// Training steps of a run at this batch size; `None` when that depends on the length of data that could not be looked at.
+    pub fn steps(&self, batch: usize) -> Option<u64> {
+        match self.train.length {
+            Length::Steps(n) => Some(n),
+            Length::Images(n) => Some(n.div_ceil(batch as u64)),
+            Length::Epochs(n) => Some((n * self.steps_per_epoch(batch)? as f64).round() as u64),
+        }
+    }
+
+    /// Training steps in which the longest finite stream is gone through once.
+    pub fn steps_per_epoch(&self, batch: usize) -> Option<u64> {
+        self.streams.iter().filter_map(|s| s.len).max().map(|n| (n / batch as u64).max(1))
+    }
+
+    /// The nets that what is sampled is computed with.
+    pub fn sampled_nets(&self) -> Vec<NetId> {
+        let Some(draw) = self.sample.draw else { return Vec::new() };
+        let needed = self.game.needed(&[draw], |_, _| true);
+        let called = self.game.instrs().iter().zip(needed).filter_map(|(i, n)| match i.action {
+            Action::Call { net, .. } if n => Some(net),
+            Action::Call { .. }
+            | Action::Input(_)
+            | Action::Data { .. }
+            | Action::Noise(_)
+            | Action::Number(_)
+            | Action::Layer(_)
+            | Action::Apply(_)
+            | Action::Unknown => None,
+        });
+        let mut nets: Vec<NetId> = called.flat_map(|n| self.nets[n.index()].reaches.clone()).collect();
+        nets.sort_unstable();
+        nets.dedup();
+        nets
+    }
+}

@@ -1,0 +1,408 @@
+//! Where samples come from: the calls of the `data` and `noise` sections, as typed settings.
+//!
+//! What a source delivers is known from its settings where possible; the number of classes of a folder, the shape of an
+//! array and the length of a data set need a look at the files, which the data room does for us: see [`Probe`].
+
+use super::args::{Args, Default, Evaluate, Key, Kind, read, signature};
+use super::suggest::did_you_mean;
+use crate::diag::{Diagnostic, Span};
+use crate::graph::Shape;
+use crate::syntax::ast::{Arg, Name};
+
+/// Looks at the files behind a source. Errors: a sentence for the user (missing folder, broken file).
+pub type Probe<'p> = dyn Fn(&DataSource) -> Result<StreamInfo, String> + 'p;
+
+/// A source of real samples. Paths are relative to the working directory.
+#[derive(Clone, PartialEq, Debug)]
+pub enum DataSource {
+    /// Gaussians with their centres on a circle: `[2]`.
+    Ring {
+        /// How many.
+        modes: usize,
+        /// Of the circle.
+        radius: f64,
+        /// Standard deviation of each.
+        std: f64,
+    },
+    /// Gaussians with their centres on a square grid around 0: `[2]`.
+    Grid {
+        /// Centres per side.
+        side: usize,
+        /// Between neighbouring centres.
+        spacing: f64,
+        /// Standard deviation of each.
+        std: f64,
+    },
+    /// The spiral of scikit-learn's `make_swiss_roll`, seen from the side: `[2]`.
+    SwissRoll {
+        /// Standard deviation of the noise.
+        noise: f64,
+    },
+    /// Drawn digits: image `[1, size, size]`, class of 10.
+    Digits {
+        /// Height and width.
+        size: usize,
+        /// Values of black and white.
+        range: [f64; 2],
+    },
+    /// Drawn coloured shapes: image `[3, size, size]`, and one label.
+    Shapes {
+        /// Height and width.
+        size: usize,
+        /// What the label tells.
+        label: ShapeLabel,
+        /// Values of dark and light.
+        range: [f64; 2],
+    },
+    /// A folder with MNIST's files (plain or gzip): image `[1, size, size]`, class of 10.
+    Mnist {
+        /// The folder.
+        dir: String,
+        /// Height and width after scaling.
+        size: usize,
+        /// Values of black and white.
+        range: [f64; 2],
+    },
+    /// Files in MNIST's format: image `[1, H, W]`, class.
+    Idx {
+        /// File of images.
+        images: String,
+        /// File of labels.
+        labels: Option<String>,
+        /// Height and width after scaling; as stored when absent.
+        size: Option<usize>,
+        /// Values of black and white.
+        range: [f64; 2],
+    },
+    /// A folder of PNG and JPEG images; folders inside it are classes: image `[channels, size, size]`, class.
+    Images {
+        /// The folder.
+        dir: String,
+        /// Height and width of a sample.
+        size: usize,
+        /// Length of the shorter side before cropping; `size` when absent.
+        load: Option<usize>,
+        /// Where a sample is cut.
+        crop: Crop,
+        /// Whether every other sample is mirrored.
+        flip: bool,
+        /// 1 (grey), 3 (colour) or 4 (with opacity).
+        channels: usize,
+        /// Values of dark and light.
+        range: [f64; 2],
+    },
+    /// An array `[samples, ...]` in NumPy's format.
+    Npy {
+        /// The file.
+        path: String,
+    },
+}
+
+/// What the label of [`DataSource::Shapes`] tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShapeLabel {
+    /// Circle, square, triangle, ...
+    Shape,
+    /// Of the shape.
+    Colour,
+    /// Small, medium, large.
+    Size,
+    /// Colour behind it.
+    Background,
+}
+
+impl ShapeLabel {
+    /// How many classes it has.
+    pub fn classes(self) -> usize {
+        match self {
+            ShapeLabel::Shape => 4,
+            ShapeLabel::Colour => 6,
+            ShapeLabel::Size => 3,
+            ShapeLabel::Background => 3,
+        }
+    }
+}
+
+/// Where a sample is cut out of a larger image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crop {
+    /// The middle.
+    Center,
+    /// Anywhere.
+    Random,
+}
+
+/// What a source delivers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamInfo {
+    /// What can be named on the left, in order.
+    pub columns: Vec<Column>,
+    /// Number of samples; `None` for an endless source.
+    pub len: Option<u64>,
+}
+
+/// One thing a source delivers per sample.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Column {
+    /// An image `[c, h, w]`.
+    Image {
+        /// Channels.
+        c: usize,
+        /// Height.
+        h: usize,
+        /// Width.
+        w: usize,
+    },
+    /// A vector `[n]`.
+    Vector(usize),
+    /// A label, one of so many.
+    Class(usize),
+    /// An array of any shape.
+    Array(Shape),
+}
+
+/// A source of noise.
+#[derive(Clone, PartialEq, Debug)]
+pub enum NoiseSource {
+    /// Independent normal numbers.
+    Normal {
+        /// Of each sample.
+        shape: Shape,
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Independent uniform numbers.
+    Uniform {
+        /// Of each sample.
+        shape: Shape,
+        /// Lower bound.
+        low: f64,
+        /// Upper bound.
+        high: f64,
+    },
+}
+
+const IMAGE_RANGE: Key = Key { name: "range", kind: Kind::Range, default: Default::Range(-1.0, 1.0) };
+const POSITIVE: Kind = Kind::Real(0.0, 1e9);
+const SIDE: Kind = Kind::Whole(1, 4096);
+
+/// A word of the `data` section with its keys.
+type DataRule = (&'static str, &'static [Key], fn(&Args) -> DataSource);
+
+const DATA: &[DataRule] = &[
+    (
+        "ring",
+        &[
+            Key { name: "modes", kind: Kind::Whole(1, 100_000), default: Default::Number(8.0) },
+            Key { name: "radius", kind: POSITIVE, default: Default::Number(2.0) },
+            Key { name: "std", kind: POSITIVE, default: Default::Number(0.02) },
+        ],
+        |a| DataSource::Ring { modes: a.whole("modes"), radius: a.real("radius"), std: a.real("std") },
+    ),
+    (
+        "grid",
+        &[
+            Key { name: "side", kind: Kind::Whole(1, 1000), default: Default::Number(5.0) },
+            Key { name: "spacing", kind: POSITIVE, default: Default::Number(1.0) },
+            Key { name: "std", kind: POSITIVE, default: Default::Number(0.05) },
+        ],
+        |a| DataSource::Grid { side: a.whole("side"), spacing: a.real("spacing"), std: a.real("std") },
+    ),
+    (
+        "swiss_roll",
+        &[Key { name: "noise", kind: POSITIVE, default: Default::Number(0.5) }],
+        |a| DataSource::SwissRoll { noise: a.real("noise") },
+    ),
+    (
+        "digits",
+        &[Key { name: "size", kind: Kind::Whole(8, 256), default: Default::Number(28.0) }, IMAGE_RANGE],
+        |a| DataSource::Digits { size: a.whole("size"), range: a.range("range") },
+    ),
+    (
+        "shapes",
+        &[
+            Key { name: "size", kind: Kind::Whole(8, 1024), default: Default::Number(64.0) },
+            Key { name: "label", kind: Kind::Word(&["shape", "colour", "size", "background"]), default: Default::Word("shape") },
+            Key { name: "caption", kind: Kind::Flag, default: Default::Flag(false) },
+            IMAGE_RANGE,
+        ],
+        |a| {
+            let label = match a.word("label") {
+                "colour" => ShapeLabel::Colour,
+                "size" => ShapeLabel::Size,
+                "background" => ShapeLabel::Background,
+                _shape => ShapeLabel::Shape,
+            };
+            DataSource::Shapes { size: a.whole("size"), label, range: a.range("range") }
+        },
+    ),
+    (
+        "mnist",
+        &[
+            Key { name: "dir", kind: Kind::Text, default: Default::Required },
+            Key { name: "size", kind: SIDE, default: Default::Number(28.0) },
+            IMAGE_RANGE,
+        ],
+        |a| DataSource::Mnist { dir: a.text("dir").into(), size: a.whole("size"), range: a.range("range") },
+    ),
+    (
+        "idx",
+        &[
+            Key { name: "images", kind: Kind::Text, default: Default::Required },
+            Key { name: "labels", kind: Kind::Text, default: Default::Absent },
+            Key { name: "size", kind: SIDE, default: Default::Absent },
+            IMAGE_RANGE,
+        ],
+        |a| DataSource::Idx {
+            images: a.text("images").into(),
+            labels: a.given("labels").then(|| a.text("labels").into()),
+            size: a.given("size").then(|| a.whole("size")),
+            range: a.range("range"),
+        },
+    ),
+    (
+        "images",
+        &[
+            Key { name: "dir", kind: Kind::Text, default: Default::Required },
+            Key { name: "size", kind: SIDE, default: Default::Number(64.0) },
+            Key { name: "load", kind: SIDE, default: Default::Absent },
+            Key { name: "crop", kind: Kind::Word(&["center", "random"]), default: Default::Word("center") },
+            Key { name: "flip", kind: Kind::Flag, default: Default::Flag(false) },
+            Key { name: "channels", kind: Kind::Whole(1, 4), default: Default::Number(3.0) },
+            IMAGE_RANGE,
+        ],
+        |a| DataSource::Images {
+            dir: a.text("dir").into(),
+            size: a.whole("size"),
+            load: a.given("load").then(|| a.whole("load")),
+            crop: if a.word("crop") == "random" { Crop::Random } else { Crop::Center },
+            flip: a.flag("flip"),
+            channels: a.whole("channels"),
+            range: a.range("range"),
+        },
+    ),
+    ("npy", &[Key { name: "path", kind: Kind::Text, default: Default::Required }], |a| DataSource::Npy { path: a.text("path").into() }),
+];
+
+/// Reads a call of the `data` section, reporting to `to`; also gives the call as one would write it.
+pub fn data(to: &mut dyn Evaluate, callee: &Name, args: &[Arg], span: Span) -> Option<(DataSource, String)> {
+    let Some((word, keys, make)) = DATA.iter().find(|d| d.0 == callee.text) else {
+        let words: Vec<&str> = DATA.iter().map(|d| d.0).collect();
+        let d = Diagnostic::new("E0601", callee.span, format!("unknown source of data `{}`", callee.text))
+            .label("not a source")
+            .expected(format!("one of {}", words.join(", ")));
+        to.report(match did_you_mean(&callee.text, words) {
+            Some(h) => d.hint(h),
+            None => d,
+        });
+        return None;
+    };
+    let args = read(to, word, span, args, keys)?;
+    if *word == "shapes" && args.flag("caption") {
+        to.report(
+            Diagnostic::new("E0212", args.span("caption"), "captions are not supported yet")
+                .hint("use a label instead: `x, y: shapes(label=colour)`"),
+        );
+        return None;
+    }
+    let source = make(&args);
+    if let DataSource::Images { size, load: Some(load), .. } = &source
+        && load < size
+    {
+        to.report(
+            Diagnostic::new("E0206", args.span("load"), "`load` of `images` is smaller than `size`")
+                .label("images are scaled to this before a piece is cut out")
+                .expected(format!("at least {size}"))
+                .found(load.to_string()),
+        );
+        return None;
+    }
+    if let DataSource::Images { channels: 2, .. } = &source {
+        to.report(
+            Diagnostic::new("E0206", args.span("channels"), "no image has 2 channels")
+                .expected("1 (grey), 3 (colour) or 4 (with opacity)")
+                .found("2"),
+        );
+        return None;
+    }
+    Some((source, args.shown().to_string()))
+}
+
+impl DataSource {
+    /// What the source delivers as far as its settings tell, and whether there is more to learn from its files.
+    pub fn known(&self) -> (StreamInfo, bool) {
+        let image = |c: usize, size: usize| Column::Image { c, h: size, w: size };
+        let endless = |columns| (StreamInfo { columns, len: None }, false);
+        let stored = |columns| (StreamInfo { columns, len: None }, true);
+        match self {
+            DataSource::Ring { .. } | DataSource::Grid { .. } | DataSource::SwissRoll { .. } => endless(vec![Column::Vector(2)]),
+            DataSource::Digits { size, .. } => endless(vec![image(1, *size), Column::Class(10)]),
+            DataSource::Shapes { size, label, .. } => endless(vec![image(3, *size), Column::Class(label.classes())]),
+            DataSource::Mnist { size, .. } => stored(vec![image(1, *size), Column::Class(10)]),
+            DataSource::Idx { size, .. } => stored(size.map(|s| image(1, s)).into_iter().collect()),
+            DataSource::Images { size, channels, .. } => stored(vec![image(*channels, *size)]),
+            DataSource::Npy { .. } => stored(Vec::new()),
+        }
+    }
+
+    /// The values of dark and light, for images.
+    pub fn range(&self) -> Option<[f64; 2]> {
+        match self {
+            DataSource::Digits { range, .. }
+            | DataSource::Shapes { range, .. }
+            | DataSource::Mnist { range, .. }
+            | DataSource::Idx { range, .. }
+            | DataSource::Images { range, .. } => Some(*range),
+            DataSource::Ring { .. } | DataSource::Grid { .. } | DataSource::SwissRoll { .. } | DataSource::Npy { .. } => None,
+        }
+    }
+}
+
+const NORMAL: &[Key] = &[
+    Key { name: "sizes", kind: Kind::Sizes, default: Default::Required },
+    Key { name: "mean", kind: Kind::Real(f64::MIN, f64::MAX), default: Default::Number(0.0) },
+    Key { name: "std", kind: POSITIVE, default: Default::Number(1.0) },
+];
+
+const UNIFORM: &[Key] = &[
+    Key { name: "low", kind: Kind::Real(f64::MIN, f64::MAX), default: Default::Required },
+    Key { name: "high", kind: Kind::Real(f64::MIN, f64::MAX), default: Default::Required },
+    Key { name: "n", kind: Kind::Whole(1, 1 << 24), default: Default::Number(1.0) },
+];
+
+/// Reads a call of the `noise` section, reporting to `to`; also gives the call as one would write it.
+pub fn noise(to: &mut dyn Evaluate, callee: &Name, args: &[Arg], span: Span) -> Option<(NoiseSource, String)> {
+    match callee.text.as_str() {
+        "normal" => {
+            let a = read(to, "normal", span, args, NORMAL)?;
+            let shape = a.sizes("sizes").to_vec();
+            let source = NoiseSource::Normal { shape, mean: a.real("mean"), std: a.real("std") };
+            Some((source, a.shown().to_string()))
+        }
+        "uniform" => {
+            let a = read(to, "uniform", span, args, UNIFORM)?;
+            let (low, high) = (a.real("low"), a.real("high"));
+            if low >= high {
+                to.report(
+                    Diagnostic::new("E0206", span, "the bounds of `uniform` are not in order")
+                        .expected("the lower bound first")
+                        .found(format!("{low} and {high}")),
+                );
+                return None;
+            }
+            Some((NoiseSource::Uniform { shape: vec![a.whole("n")], low, high }, a.shown().to_string()))
+        }
+        other => {
+            let d = Diagnostic::new("E0601", callee.span, format!("unknown source of noise `{other}`"))
+                .label("not a distribution")
+                .expected(format!("{} or {}", signature("normal", NORMAL), signature("uniform", UNIFORM)));
+            to.report(match did_you_mean(other, ["normal", "uniform"]) {
+                Some(h) => d.hint(h),
+                None => d,
+            });
+            None
+        }
+    }
+}
