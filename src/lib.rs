@@ -8,7 +8,9 @@
 
 pub mod build;
 pub mod codegen;
+pub mod data;
 pub mod diag;
+pub mod driver;
 pub mod eval;
 pub mod grad;
 pub mod graph;
@@ -18,3 +20,4 @@ pub mod opt;
 pub mod runtime;
 pub mod schedule;
 pub mod syntax;
+pub mod train;

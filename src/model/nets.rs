@@ -156,7 +156,7 @@ impl<'a> Resolver<'a> {
     fn wrong_output(&mut self, net: &ast::Net, port: &Port, want: &Type, have: &Type, place: Span) {
         let name = &net.name.text;
         let hint = match (want, have) {
-            (Type::Tensor(w), Type::Tensor(h)) if w.iter().product::<usize>() == h.iter().product() => {
+            (Type::Tensor(w), Type::Tensor(h)) if w.iter().product::<usize>() == h.iter().product::<usize>() => {
                 let sizes = w.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
                 if w.len() == 1 { "end it with `flatten`".to_string() } else { format!("end it with `reshape({sizes})`") }
             }

@@ -253,6 +253,34 @@ impl Executable {
         });
     }
 
+    /// Seconds of each kernel, run one after the other on one thread.
+    pub fn profile(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) {
+        self.run(pool, memory);
+        let mut rows: Vec<(f64, usize)> = Vec::new();
+        let _flush = FlushToZero::enter();
+        for k in 0..self.work.len() {
+            let tasks = match &self.work[k].tasks {
+                Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
+                Tasks::Product(job) => job.tasks.len(),
+            };
+            let start = std::time::Instant::now();
+            for t in 0..tasks {
+                // SAFETY: tasks run one by one in the order of the plan.
+                unsafe { self.task(k, t) };
+            }
+            rows.push((start.elapsed().as_secs_f64(), k));
+        }
+        let text = crate::schedule::text::print(&self.plan);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let total: f64 = rows.iter().map(|r| r.0).sum();
+        rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+        println!("total {:.3} ms on one thread", total * 1e3);
+        for (s, k) in rows.iter().take(40) {
+            let gf = match &self.plan.kernels[*k].kind { Kind::Tiles(t, _) => format!("{:.1} GF/s", t.flops() as f64 / s / 1e9), _ => String::new() };
+            println!("{:8.3} ms {gf} {}", s * 1e3, &lines[*k][..lines[*k].len().min(170)]);
+        }
+    }
+
     /// # Safety
     /// Called once for each task of a stage, after all tasks of earlier stages.
     unsafe fn task(&self, kernel: usize, task: usize) {

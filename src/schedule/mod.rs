@@ -14,6 +14,8 @@ pub mod text;
 pub mod tiles;
 mod views;
 
+pub use views::contiguous;
+
 use crate::graph::{FeedId, Graph, LiteralId, ScalarId, Sink, StateId, typed_id};
 use nest::Nest;
 use tiles::{Pack, Tiles};
