@@ -148,7 +148,7 @@ impl Writer<'_, '_> {
                     if let Some(text) = lines.first_mut() {
                         text.insert_str(0, "- ");
                     }
-                    self.lines(last, column, column + 6, lines);
+                    self.lines(last, column, column + 4, lines);
                 }
                 Node::Map(map) => {
                     let first = map.entries.first().map_or(item.dash, |entry| entry.key);
