@@ -421,10 +421,14 @@ impl Resolver<'_> {
                 let shape = broadcast(x, y);
                 if shape.is_none() {
                     self.report(
-                        Diagnostic::new("E0304", span, format!("the shapes {a} and {b} do not fit together in `{}`", function_name(f)))
-                            .label(format!("{a} with {b}"))
-                            .expected("equal sizes, or 1, in each axis counted from the last")
-                            .found(format!("{a} and {b}")),
+                        Diagnostic::new(
+                            "E0304",
+                            span,
+                            format!("the shapes {a} and {b} do not fit together in `{}`", function_name(f)),
+                        )
+                        .label(format!("{a} with {b}"))
+                        .expected("equal sizes, or 1, in each axis counted from the last")
+                        .found(format!("{a} and {b}")),
                     );
                 }
                 if let Some(s) = &shape
@@ -531,7 +535,11 @@ impl Evaluate for Resolver<'_> {
             Type::Tensor(s) => Some((v, s)),
             Type::Unknown => None,
             found @ (Type::Number | Type::Class(_)) => {
-                let hint = if found == Type::Number { "numbers go into settings; a tensor has a shape" } else { "class labels cannot be used as tensors" };
+                let hint = if found == Type::Number {
+                    "numbers go into settings; a tensor has a shape"
+                } else {
+                    "class labels cannot be used as tensors"
+                };
                 self.report(
                     Diagnostic::new("E0209", e.span, "a tensor is needed here")
                         .label(format!("this is {found}"))
@@ -570,7 +578,9 @@ impl Resolver<'_> {
     /// Whether an expression stands for a tensor rather than for a number.
     pub fn is_tensor(&mut self, e: &Expr) -> bool {
         match &e.kind {
-            ExprKind::Name(n) => self.frame().see(n).is_some_and(|l| matches!(l.bound, Bound::Value(_)) && l.origin != Origin::Loop),
+            ExprKind::Name(n) => {
+                self.frame().see(n).is_some_and(|l| matches!(l.bound, Bound::Value(_)) && l.origin != Origin::Loop)
+            }
             ExprKind::Neg(x) | ExprKind::Mean(x) => self.is_tensor(x),
             ExprKind::Binary { left, right, .. } => self.is_tensor(left) || self.is_tensor(right),
             ExprKind::Call { callee, args } => {

@@ -242,9 +242,11 @@ impl<'a> Resolver<'a> {
                 Some(Column::Class(k)) => Type::Class(*k),
                 None => {
                     let d = match &problem {
-                        Some(why) => Diagnostic::new("E0602", span, format!("what `{}` is cannot be known without its files", n.text))
-                            .label(why.clone())
-                            .hint("paths are relative to the folder ganc is started in"),
+                        Some(why) => {
+                            Diagnostic::new("E0602", span, format!("what `{}` is cannot be known without its files", n.text))
+                                .label(why.clone())
+                                .hint("paths are relative to the folder ganc is started in")
+                        }
                         None => Diagnostic::new("E0603", n.span, format!("this source gives no {} value", ordinal(i)))
                             .label("nothing to name")
                             .expected(format!("at most {}", plural(info.columns.len(), "name")))
@@ -307,7 +309,11 @@ impl<'a> Resolver<'a> {
         if outputs.len() != binding.names.len() {
             self.report(
                 Diagnostic::new("E0210", e.span, format!("{} stand on the left", plural(binding.names.len(), "name")))
-                    .label(if outputs.is_empty() { "not a net's call".to_string() } else { format!("gives {}", plural(outputs.len(), "value")) })
+                    .label(if outputs.is_empty() {
+                        "not a net's call".to_string()
+                    } else {
+                        format!("gives {}", plural(outputs.len(), "value"))
+                    })
                     .expected("a call of a net with as many outputs")
                     .found(what(e)),
             );

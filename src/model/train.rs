@@ -245,11 +245,9 @@ const OPTIMIZERS: &[RuleRow<Optimizer>] = &[
             weight_decay: a.real("weight_decay"),
         },
     ),
-    (
-        "rmsprop",
-        &[RATE, number("alpha", DECAY, 0.99), number("eps", POSITIVE, 1e-8), number("momentum", DECAY, 0.0)],
-        |a| Optimizer::RmsProp { lr: a.real("lr"), alpha: a.real("alpha"), eps: a.real("eps"), momentum: a.real("momentum") },
-    ),
+    ("rmsprop", &[RATE, number("alpha", DECAY, 0.99), number("eps", POSITIVE, 1e-8), number("momentum", DECAY, 0.0)], |a| {
+        Optimizer::RmsProp { lr: a.real("lr"), alpha: a.real("alpha"), eps: a.real("eps"), momentum: a.real("momentum") }
+    }),
     ("adam", ADAM, |a| adam(a, false)),
     ("adamw", ADAMW, |a| adam(a, true)),
 ];
@@ -302,15 +300,9 @@ const SCHEDULES: &[RuleRow<Scheduled>] = &[
         },
     ),
     ("cosine", &[WARMUP], |a| (Rule::Cosine, warmup(a))),
-    (
-        "step",
-        &[
-            Key { name: "every", kind: LONG, default: Default::Required },
-            number("gamma", POSITIVE, 0.1),
-            WARMUP,
-        ],
-        |a| (Rule::Step { every: a.whole("every") as u64, gamma: a.real("gamma") }, warmup(a)),
-    ),
+    ("step", &[Key { name: "every", kind: LONG, default: Default::Required }, number("gamma", POSITIVE, 0.1), WARMUP], |a| {
+        (Rule::Step { every: a.whole("every") as u64, gamma: a.real("gamma") }, warmup(a))
+    }),
 ];
 
 /// Settings of `train` that are one plain value.
@@ -375,7 +367,9 @@ impl<'a> Resolver<'a> {
                 }
                 "turns" => self.turns(s),
                 "grow" => self.report(
-                    Diagnostic::new("E0212", s.key.span, "`grow` is not supported yet").label("progressive growing").hint("remove it"),
+                    Diagnostic::new("E0212", s.key.span, "`grow` is not supported yet")
+                        .label("progressive growing")
+                        .hint("remove it"),
                 ),
                 _plain => {}
             }
@@ -416,13 +410,15 @@ impl<'a> Resolver<'a> {
             match &s.value {
                 Value::Expr(e) => args.push(Arg { name: Some(s.key.clone()), value: e.clone() }),
                 Value::Map(_, span) => self.report(
-                    Diagnostic::new("E0205", *span, format!("`{name}` is one value, not a mapping")).expected(format!("`{name}: VALUE`")),
+                    Diagnostic::new("E0205", *span, format!("`{name}` is one value, not a mapping"))
+                        .expected(format!("`{name}: VALUE`")),
                 ),
             }
         }
         let place = self.section(section).unwrap_or(self.top());
         // One setting at a time, so that a mistake in one leaves the others readable.
-        let good: Vec<Arg> = args.into_iter().filter(|a| read(self, section, place, std::slice::from_ref(a), keys).is_some()).collect();
+        let good: Vec<Arg> =
+            args.into_iter().filter(|a| read(self, section, place, std::slice::from_ref(a), keys).is_some()).collect();
         read(self, section, place, &good, keys)
     }
 
@@ -445,7 +441,8 @@ impl<'a> Resolver<'a> {
 
     fn length(&mut self, plain: Option<&Args>) -> Option<Length> {
         let spec = self.spec;
-        let given: Vec<&Setting> = spec.train.iter().filter(|s| matches!(s.key.text.as_str(), "steps" | "epochs" | "images")).collect();
+        let given: Vec<&Setting> =
+            spec.train.iter().filter(|s| matches!(s.key.text.as_str(), "steps" | "epochs" | "images")).collect();
         match given[..] {
             [] => {
                 if !spec.train.is_empty() {
@@ -468,9 +465,13 @@ impl<'a> Resolver<'a> {
                         let endless = self.streams.iter().all(|s| s.len.is_none() && !s.source.known().1);
                         if endless && self.streams.len() == spec.data.len() {
                             self.report(
-                                Diagnostic::new("E0409", only.key.span, "an epoch has no length here: all data are drawn without end")
-                                    .related(self.streams.first().map_or(self.top(), |s| s.span), "an endless stream")
-                                    .hint("say `steps: 10000`, or `images: 600k`"),
+                                Diagnostic::new(
+                                    "E0409",
+                                    only.key.span,
+                                    "an epoch has no length here: all data are drawn without end",
+                                )
+                                .related(self.streams.first().map_or(self.top(), |s| s.span), "an endless stream")
+                                .hint("say `steps: 10000`, or `images: 600k`"),
                             );
                         }
                         Some(Length::Epochs(args.real("epochs")))
@@ -480,9 +481,13 @@ impl<'a> Resolver<'a> {
             }
             [first, second, ..] => {
                 self.report(
-                    Diagnostic::new("E0406", second.key.span, format!("the length of training is given twice: `{}` and `{}`", first.key.text, second.key.text))
-                        .related(first.key.span, "first given here")
-                        .expected("one of `steps`, `epochs` and `images`"),
+                    Diagnostic::new(
+                        "E0406",
+                        second.key.span,
+                        format!("the length of training is given twice: `{}` and `{}`", first.key.text, second.key.text),
+                    )
+                    .related(first.key.span, "first given here")
+                    .expected("one of `steps`, `epochs` and `images`"),
                 );
                 None
             }
@@ -512,7 +517,8 @@ impl<'a> Resolver<'a> {
         };
         let Some((word, keys, make)) = table.iter().find(|r| r.0 == word) else {
             let all: Vec<String> = table.iter().map(|r| signature(r.0, r.1)).collect();
-            let d = Diagnostic::new("E0202", span, format!("unknown {kind} `{word}`")).expected(format!("one of {}", all.join(", ")));
+            let d =
+                Diagnostic::new("E0202", span, format!("unknown {kind} `{word}`")).expected(format!("one of {}", all.join(", ")));
             self.report(match did_you_mean(word, words()) {
                 Some(h) => d.hint(h),
                 None => d,
@@ -563,13 +569,15 @@ impl<'a> Resolver<'a> {
             (train.schedule, !self.streams.is_empty() && self.streams.iter().all(|s| s.len.is_none() && !s.source.known().1))
         {
             self.report(
-                Diagnostic::new("E0409", place, "an epoch has no length here: all data are drawn without end").hint("use `from_step=`"),
+                Diagnostic::new("E0409", place, "an epoch has no length here: all data are drawn without end")
+                    .hint("use `from_step=`"),
             );
         }
     }
 
     fn optimizers(&mut self, s: &Setting) -> Vec<Option<Optimizer>> {
-        let learning: Vec<bool> = (0..self.nets.len()).map(|i| self.players.iter().any(|p| p.nets.contains(&NetId(i as u32)))).collect();
+        let learning: Vec<bool> =
+            (0..self.nets.len()).map(|i| self.players.iter().any(|p| p.nets.contains(&NetId(i as u32)))).collect();
         match &s.value {
             Value::Expr(e) => {
                 let one = self.choice_of("optimizer", e, OPTIMIZERS);
@@ -655,7 +663,9 @@ impl<'a> Resolver<'a> {
         for entry in entries {
             let net = self.net_key("turns", &entry.key);
             let Value::Expr(e) = &entry.value else {
-                self.report(Diagnostic::new("E0205", entry.key.span, "a number of turns is needed here").expected("such as `D: 5`"));
+                self.report(
+                    Diagnostic::new("E0205", entry.key.span, "a number of turns is needed here").expected("such as `D: 5`"),
+                );
                 continue;
             };
             let Some(x) = self.number(e) else { continue };
@@ -672,8 +682,12 @@ impl<'a> Resolver<'a> {
                 Some((turns, place)) if turns != x as u32 => {
                     let name = self.players[player].name.clone();
                     self.report(
-                        Diagnostic::new("E0206", e.span, format!("the nets `{name}` learn together, so they take the same turns"))
-                            .related(place, format!("{turns} here")),
+                        Diagnostic::new(
+                            "E0206",
+                            e.span,
+                            format!("the nets `{name}` learn together, so they take the same turns"),
+                        )
+                        .related(place, format!("{turns} here")),
                     );
                 }
                 Some(_) | None => given[player] = Some((x as u32, e.span)),
@@ -703,7 +717,10 @@ impl<'a> Resolver<'a> {
                         (Part::BatchGain, InitRule::Normal { std, .. }) => *init = Init::Normal(1.0, std as f32),
                         (
                             Part::BatchGain,
-                            InitRule::Uniform { .. } | InitRule::Xavier { .. } | InitRule::Kaiming { .. } | InitRule::Orthogonal { .. },
+                            InitRule::Uniform { .. }
+                            | InitRule::Xavier { .. }
+                            | InitRule::Kaiming { .. }
+                            | InitRule::Orthogonal { .. },
                         )
                         | (Part::Other, _) => {}
                     }
@@ -735,13 +752,19 @@ impl<'a> Resolver<'a> {
             && !self.failed()
             && let Some(s) = spec.train.iter().find(|s| s.key.text == "ema")
         {
-            self.report(Diagnostic::new("W0506", s.key.span, "`ema` has no effect: it averages the nets that are sampled, and there are none"));
+            self.report(Diagnostic::new(
+                "W0506",
+                s.key.span,
+                "`ema` has no effect: it averages the nets that are sampled, and there are none",
+            ));
         }
         if let Some(s) = spec.train.iter().find(|s| s.key.text == "exact_conv")
             && !self.failed()
             && !self.nets.iter().any(|n| n.layers.iter().any(|l| l.word.starts_with("conv")))
         {
-            self.report(Diagnostic::new("W0506", s.key.span, "`exact_conv` has no effect: no net has a convolution").hint("remove it"));
+            self.report(
+                Diagnostic::new("W0506", s.key.span, "`exact_conv` has no effect: no net has a convolution").hint("remove it"),
+            );
         }
         sample
     }

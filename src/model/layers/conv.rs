@@ -71,11 +71,15 @@ fn conv(args: &Args, m: &mut Make) -> Option<Made> {
         let padded = big[i] + 2 * pad[i];
         if k[i] > padded {
             m.found.push(
-                Diagnostic::new("E0303", args.span("k"), format!("the kernel of `conv` is larger than the image of shape {}", show_shape(m.input)))
-                    .label(format!("a kernel of {} over {padded} {}", k[i], AXES[i]))
-                    .expected(format!("a kernel of at most {padded} ({} {}, {} of padding on each side)", big[i], AXES[i], pad[i]))
-                    .found(k[i].to_string())
-                    .hint("use a smaller kernel, more padding, or fewer strided layers before this one"),
+                Diagnostic::new(
+                    "E0303",
+                    args.span("k"),
+                    format!("the kernel of `conv` is larger than the image of shape {}", show_shape(m.input)),
+                )
+                .label(format!("a kernel of {} over {padded} {}", k[i], AXES[i]))
+                .expected(format!("a kernel of at most {padded} ({} {}, {} of padding on each side)", big[i], AXES[i], pad[i]))
+                .found(k[i].to_string())
+                .hint("use a smaller kernel, more padding, or fewer strided layers before this one"),
             );
             return None;
         }
