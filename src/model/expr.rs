@@ -31,6 +31,9 @@ pub const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("grad", 2, Function::Grad),
 ];
 
+/// Functions of the language that this version does not have.
+const LATER: &[&str] = &["every", "history", "mix_styles", "until"];
+
 /// The name of a function in a spec; operators have their sign.
 pub fn function_name(f: Function) -> String {
     match f {
@@ -275,6 +278,10 @@ impl Resolver<'_> {
             Diagnostic::new("E0202", callee.span, format!("`{name}` is a layer; layers stand in `nets` and `blocks`"))
                 .label("a layer has weights or settings of its own, an objective only functions")
                 .expected(format!("a net or one of {}", FUNCTIONS.iter().map(|f| f.0).collect::<Vec<_>>().join(", ")))
+        } else if LATER.contains(&name) {
+            Diagnostic::new("E0202", callee.span, format!("unknown function `{name}`"))
+                .label("part of the language, but this version of ganc does not have it yet")
+                .hint("`ganc explain E0202` lists the functions of this version")
         } else {
             let d = Diagnostic::new("E0202", callee.span, format!("unknown function or net `{name}`"))
                 .label("nothing has this name")

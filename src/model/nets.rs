@@ -371,6 +371,11 @@ impl<'a> Resolver<'a> {
         }
         let d = match self.outside_net(name, name_span) {
             Some(d) if args.is_none() => d,
+            Some(_) | None if layers::LATER.contains(&name) => {
+                Diagnostic::new("E0202", name_span, format!("unknown layer `{name}`"))
+                    .label("part of the language, but this version of ganc does not have it yet")
+                    .hint("`ganc explain E0202` lists the layers of this version")
+            }
             Some(_) | None => {
                 let mut near: Vec<String> = layers::all().map(|d| d.word.to_string()).collect();
                 near.extend(self.spec.blocks.iter().map(|b| b.name.text.clone()));
