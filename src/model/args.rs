@@ -353,13 +353,11 @@ fn item(to: &mut dyn Evaluate, callee: &str, key: &Key, given: &[&Arg]) -> Optio
                 let (a, b) = (to.number(&items[0]), to.number(&items[1]));
                 let (a, b) = (a?, b?);
                 if a >= b {
-                    to.report(outside(
-                        callee,
-                        key,
-                        e,
-                        &format!("[{}, {}]", show(a), show(b)),
-                        "`[low, high]` with low below high",
-                    ));
+                    to.report(
+                        Diagnostic::new("E0206", e.span, format!("the bounds of `{}` are not in order", key.name))
+                            .expected("the lower bound first")
+                            .found(format!("[{}, {}]", show(a), show(b))),
+                    );
                     return None;
                 }
                 Some(Item::Range([a, b]))
@@ -429,10 +427,9 @@ fn expectation(kind: &Kind) -> String {
 }
 
 fn wrong_kind(callee: &str, key: &Key, e: &Expr) -> Diagnostic {
-    let want = expectation(&key.kind);
     Diagnostic::new("E0205", e.span, format!("`{}` of `{callee}` cannot be this", key.name))
-        .label(format!("expected {want}"))
-        .expected(want)
+        .label(format!("this is {}", what(e)))
+        .expected(expectation(&key.kind))
         .found(what(e))
 }
 

@@ -65,7 +65,7 @@ impl Resolver<'_> {
             };
             for &id in &player.nets {
                 let net = &self.nets[id.index()];
-                let value = body.get(player.value).span;
+                let value = player.value_span;
                 if !learnable(net) {
                     found.push(
                         Diagnostic::new("E0410", player.span, format!("the net `{}` has no weights to learn", net.name))

@@ -160,6 +160,9 @@ impl Resolver<'_> {
     pub fn outside_net(&mut self, name: &str, span: Span) -> Option<Diagnostic> {
         let net = self.frame().net.clone()?;
         let place = self.global().see(name)?.span;
+        let mut inputs: Vec<String> =
+            self.frame().locals.iter().filter(|l| l.origin == Origin::Input).map(|l| l.name.clone()).collect();
+        inputs.push(name.to_string());
         if let Some(l) = self.frames[0].locals.iter_mut().rev().find(|l| l.name == name) {
             l.used = true;
         }
@@ -168,7 +171,7 @@ impl Resolver<'_> {
                 .label("not an input of this net")
                 .related(place, "defined here")
                 .expected("one of the net's inputs, or a value named with `as`")
-                .hint(format!("add it to the signature: `{net}(..., {name})`")),
+                .hint(format!("add it to the signature: `{net}({})`", inputs.join(", "))),
         )
     }
 
@@ -296,6 +299,9 @@ impl Resolver<'_> {
 
     /// The net called `name`, if it is defined above; marks it as used.
     pub fn net_named(&mut self, name: &str) -> Option<NetId> {
+        if FUNCTIONS.iter().any(|f| f.0 == name) {
+            return None;
+        }
         let i = self.nets.iter().position(|n| n.name == name)?;
         self.used_nets.insert(name.to_string());
         Some(NetId(i as u32))
@@ -521,7 +527,11 @@ impl Evaluate for Resolver<'_> {
     fn number(&mut self, e: &Expr) -> Option<f64> {
         self.mark_numbers(e);
         let Some(frame) = self.frames.last() else { return None };
+        let outside = |name: &str| frame.net.is_some() && self.frames[0].see(name).is_some();
         let local = |name: &str| {
+            if frame.see(name).is_none() && outside(name) {
+                return Some(Meaning::Tensor);
+            }
             frame.see(name).map(|l| match l.bound {
                 Bound::Number(x) => Meaning::Number(x),
                 Bound::Value(v) if frame.body.get(v).ty == Type::Unknown => Meaning::Unknown,

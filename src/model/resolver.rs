@@ -2,7 +2,7 @@
 
 use super::numbers::{Numbers, plural, what};
 use super::scope::{Bound, Frame, Origin};
-use super::{Action, Column, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
+use super::{Action, Column, DataSource, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
 use crate::diag::{Diagnostic, Diagnostics, Sources, Span};
 use crate::syntax::ast::{Arg, Binding, Expr, ExprKind, Name, Spec};
 use std::collections::{HashMap, HashSet};
@@ -247,11 +247,25 @@ impl<'a> Resolver<'a> {
                                 .label(why.clone())
                                 .hint("paths are relative to the folder ganc is started in")
                         }
-                        None => Diagnostic::new("E0603", n.span, format!("this source gives no {} value", ordinal(i)))
-                            .label("nothing to name")
-                            .expected(format!("at most {}", plural(info.columns.len(), "name")))
-                            .found(plural(binding.names.len(), "name"))
-                            .hint("for `images`, labels come from folders inside the folder"),
+                        None => {
+                            let d = Diagnostic::new("E0603", n.span, format!("this source gives no {} value", ordinal(i)))
+                                .label("nothing to name")
+                                .expected(format!("at most {}", plural(info.columns.len(), "name")))
+                                .found(plural(binding.names.len(), "name"));
+                            match source {
+                                DataSource::Images { .. } => {
+                                    d.hint("labels come from folders inside the folder, one for each class")
+                                }
+                                DataSource::Ring { .. }
+                                | DataSource::Grid { .. }
+                                | DataSource::SwissRoll { .. }
+                                | DataSource::Digits { .. }
+                                | DataSource::Shapes { .. }
+                                | DataSource::Mnist { .. }
+                                | DataSource::Idx { .. }
+                                | DataSource::Npy { .. } => d,
+                            }
+                        }
                     };
                     self.report(d);
                     Type::Unknown
@@ -329,6 +343,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn finish(mut self, train: super::Train, sample: super::Sample) -> (Option<Model>, Diagnostics) {
+        // The user reads from top to bottom, whatever the order in which things were looked at.
+        let mut found = self.diags.items().to_vec();
+        found.sort_by_key(|d| d.span);
+        self.diags = Diagnostics::default();
+        found.into_iter().for_each(|d| self.diags.push(d));
         if self.diags.has_errors() {
             return (None, self.diags);
         }
