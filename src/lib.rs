@@ -7,10 +7,17 @@
 //! ```
 
 pub mod build;
+pub mod codegen;
+pub mod data;
 pub mod diag;
+pub mod driver;
 pub mod eval;
 pub mod grad;
 pub mod graph;
+pub mod kernels;
 pub mod model;
 pub mod opt;
+pub mod runtime;
+pub mod schedule;
 pub mod syntax;
+pub mod train;

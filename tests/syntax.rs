@@ -68,6 +68,27 @@ fn every_input_has_the_tree_of_its_snapshot() {
     }
 }
 
+#[test]
+fn every_name_is_at_its_place() {
+    let mut seen = 0;
+    for path in good_files() {
+        let (sources, text) = read(&path);
+        let tree = dump::dump(&good(&sources), true);
+        for (at, _) in tree.match_indices('@') {
+            let before = tree[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+            if !before.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                continue;
+            }
+            let place = tree[at + 1..].split([' ', ',', ')', '(', '\n']).next().unwrap_or("");
+            let (from, to) = place.split_once("..").expect("a place");
+            let (from, to): (usize, usize) = (from.parse().expect("a number"), to.parse().expect("a number"));
+            assert_eq!(&text[from..to], before, "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 400, "names with places: {seen}");
+}
+
 /// What is wrong with a text, as the user sees it: in its syntax, or else in its meaning. No files stand behind the data.
 fn check_text(sources: &Sources) -> String {
     let found = match syntax::parse(sources, Default::default()) {
@@ -137,8 +158,9 @@ fn same_as_yaml(sources: &Sources, yaml: &Yaml, node: &Node, at: &str) {
             // A list in brackets: as many elements, with the same text, in the same order.
             let spec = parse(&format!("let:\n  list: {}\n", sources.text(*span))).expect("a list");
             let ExprKind::List(items) = &spec.lets[0].value.kind else { panic!("no list at {at}") };
-            let ours: Vec<String> = items.iter().map(dump::expr).collect();
-            let theirs: Vec<String> = theirs.iter().map(|value| dump::expr(&reread(value))).collect();
+            let bare = |expr: &Expr| dump::expr(expr).replace('"', "");
+            let ours: Vec<String> = items.iter().map(bare).collect();
+            let theirs: Vec<String> = theirs.iter().map(|value| bare(&reread(value))).collect();
             assert_eq!(theirs, ours, "list at {at}");
         }
         (_, Node::Scalar(span)) => {
@@ -162,8 +184,11 @@ fn reread(value: &Yaml) -> Expr {
             let span = Default::default();
             Expr { kind: ExprKind::List(items.iter().map(reread).collect()), span }
         }
-        Yaml::String(text) if text.contains([' ', ',']) => Expr { kind: ExprKind::Text(text.clone()), span: Default::default() },
-        other => parse(&format!("let:\n  x: {}\n", scalar(other))).expect("an element").lets.remove(0).value,
+        other => match parse(&format!("let:\n  x: {}\n", scalar(other))) {
+            Ok(spec) => spec.lets[0].value.clone(),
+            // What YAML has taken out of its quotes.
+            Err(_) => Expr { kind: ExprKind::Text(scalar(other)), span: Default::default() },
+        },
     }
 }
 
@@ -427,6 +452,12 @@ fn holds_for_any(text: &str) {
             assert_eq!(dump::dump(spec, false), dump::dump(&again, false), "{text}\n---\n{formatted}");
             assert_eq!(format(&formatted), formatted, "{text}");
             keeps_the_promise(&formatted, "formatted");
+            // Braces and lists with calls inside are where YAML reads an unformatted text differently.
+            let listed =
+                text.lines().any(|line| line.trim_start().starts_with('[') || line.contains(": [") || line.contains("- ["));
+            if !text.contains('{') && !listed {
+                keeps_the_promise(text, "as written");
+            }
         }
         (Err(found), Err(again)) => {
             assert_eq!(found.items(), again.items());

@@ -5,6 +5,7 @@
 
 mod dead_code;
 mod rebuild;
+pub(crate) use rebuild::rebuild;
 mod simplify;
 mod stabilise;
 mod sums;

@@ -148,7 +148,7 @@ impl Writer<'_, '_> {
                     if let Some(text) = lines.first_mut() {
                         text.insert_str(0, "- ");
                     }
-                    self.lines(last, column, column + 6, lines);
+                    self.lines(last, column, column + 4, lines);
                 }
                 Node::Map(map) => {
                     let first = map.entries.first().map_or(item.dash, |entry| entry.key);
@@ -254,14 +254,13 @@ impl Writer<'_, '_> {
         let mut elements: Vec<&[Token]> = Vec::new();
         let mut from = 0;
         for (at, token) in inner.iter().enumerate() {
-            match token.kind {
-                Kind::Open => depth += 1,
-                Kind::Close => depth -= 1,
-                _ if depth == 0 && token.is(",") => {
-                    elements.push(&inner[from..at]);
-                    from = at + 1;
-                }
-                _ => {}
+            if token.kind == Kind::Open {
+                depth += 1;
+            } else if token.kind == Kind::Close {
+                depth -= 1;
+            } else if depth == 0 && token.is(",") {
+                elements.push(&inner[from..at]);
+                from = at + 1;
             }
         }
         if from < inner.len() {

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use pest::Parser;
 
 use super::grammar::{Gan, Kind, Rule, tokens};
+use super::sections::SECTIONS;
 use super::wrong::HEADS;
 use super::{MAX_BYTES, MAX_NESTING, Report};
-use crate::diag::{Diagnostic, Diagnostics, FileId, Sources, Span};
+use crate::diag::{Diagnostic, Diagnostics, FileId, Sources, Span, render::suggest};
 
 /// A block of a file.
 #[derive(Clone, PartialEq, Debug)]
@@ -225,6 +226,16 @@ fn lines(report: &mut Report) -> Vec<Line> {
     out
 }
 
+fn tab(report: &mut Report, place: Span) {
+    report.push(
+        Diagnostic::new("E0101", place, "a tab in the indentation")
+            .label("tab")
+            .expected("blanks, two for each level")
+            .found("a tab, which every editor shows with another width")
+            .hint("replace it by blanks; most editors have a setting for that"),
+    );
+}
+
 fn line(report: &mut Report, number: usize, line_start: usize, raw: &str) -> Option<Line> {
     let mut start = line_start;
     let mut text = raw.strip_suffix('\r').unwrap_or(raw);
@@ -245,15 +256,8 @@ fn line(report: &mut Report, number: usize, line_start: usize, raw: &str) -> Opt
     if rest.is_empty() || rest.starts_with('#') {
         return None;
     }
-    if tabs {
-        let at = text.find('\t').unwrap_or(0);
-        report.push(
-            Diagnostic::new("E0101", report.span(start + at, start + lead), "a tab in the indentation")
-                .label("tab")
-                .expected("blanks, two for each level")
-                .found("a tab, which every editor shows with another width")
-                .hint("replace it by blanks; most editors have a setting for that"),
-        );
+    if let Some(at) = text[..lead].find('\t') {
+        tab(report, report.span(start + at, start + lead));
     }
     // From here on the columns count in bytes, which are blanks before the content.
     let base = start + lead;
@@ -289,6 +293,12 @@ fn line(report: &mut Report, number: usize, line_start: usize, raw: &str) -> Opt
             _ => {}
         }
     }
+    let content = bits.iter().find(|bit| !matches!(bit, Bit::Dash(_))).map_or(base, |bit| bit.span().start as usize);
+    let behind_dash = &report.source()[base..content];
+    if let Some(at) = behind_dash.find('\t') {
+        tab(report, report.span(base + at, content));
+    }
+    let tabs = tabs || behind_dash.contains('\t');
     end = bits.iter().map(|bit| bit.span().end as usize).max()?.max(end);
     Some(Line { number, start, tabs, bits, end, comment })
 }
@@ -476,6 +486,9 @@ impl Reader<'_, '_> {
         let has_children = self.lines.get(self.at + 1).is_some() && self.line_column(self.at + 1) > here;
         let problem = match text.find(['=', ':']) {
             _ if ["---", "..."].contains(&text.as_str()) => problem.hint("a file is one spec; remove this line"),
+            _ if depth == 0 && !has_children && suggest(word, SECTIONS).is_none() => {
+                problem.hint(format!("a spec is made of sections: {}", SECTIONS.join(", ")))
+            }
             _ if has_children => problem.hint(format!("write `{text}:`")),
             Some(at) if text[at..].starts_with(':') => {
                 problem.hint(format!("put a blank after the colon: `{}: {}`", &text[..at], &text[at + 1..]))

@@ -130,10 +130,14 @@ pub(super) fn gan_name(report: &mut Report, span: Span) -> Option<Name> {
 pub(super) fn free_text(report: &mut Report, span: Span) -> Option<Name> {
     let text = report.text(span);
     if text.starts_with('"') {
-        return match value(report, span)?.kind {
-            ExprKind::Text(text) => Some(Name { text, span }),
-            _ => None,
-        };
+        if let ExprKind::Text(text) = value(report, span)?.kind {
+            return Some(Name { text, span });
+        }
+        report.push(
+            Diagnostic::new("E0125", span, "a text that begins with a quote must end with it")
+                .hint("put the whole text into quotes"),
+        );
+        return None;
     }
     if wrong::free_text(report, span) {
         Some(Name { text: text.split_whitespace().collect::<Vec<_>>().join(" "), span })

@@ -120,7 +120,7 @@ pub(super) fn let_line(report: &mut Report, entry: &Entry) -> Option<Let> {
 
 pub(super) fn binding(report: &mut Report, entry: &Entry) -> Option<Binding> {
     let names = scalar::names_key(report, entry.key);
-    let value = expr(report, entry);
+    let value = one_value(report, entry);
     Some(Binding { names: names?, value: value? })
 }
 
@@ -141,7 +141,7 @@ fn net(report: &mut Report, entry: &Entry) -> Option<Net> {
 
 pub(super) fn objective(report: &mut Report, entry: &Entry) -> Option<Objective> {
     let roles = scalar::roles(report, entry.key);
-    let value = expr(report, entry);
+    let value = one_value(report, entry);
     Some(Objective { roles: roles?, value: value?, span: entry.key })
 }
 
@@ -173,6 +173,20 @@ fn list(report: &mut Report, items: &[Item]) -> Option<Expr> {
     }
     let span = items.first()?.dash.to(values.last()?.span);
     Some(Expr { kind: ExprKind::List(values), span })
+}
+
+/// The expression behind a key that holds no list.
+fn one_value(report: &mut Report, entry: &Entry) -> Option<Expr> {
+    let value = expr(report, entry)?;
+    if let ExprKind::List(_) = value.kind {
+        report.push(
+            Diagnostic::new("E0123", value.span, "a list where one value is expected")
+                .related(entry.key, "of this key")
+                .hint("lists stand under `let:`, `train:` and `sample:`, as arguments, and behind `in`"),
+        );
+        return None;
+    }
+    Some(value)
 }
 
 /// The expression behind a key.
@@ -295,6 +309,14 @@ fn statement(report: &mut Report, span: Span) -> Option<Stmt> {
         return None;
     }
     let stages: Vec<Stage> = scalar::pipeline(report, span)?;
+    if let Some(list) = stages.iter().find(|stage| matches!(stage.expr.kind, ExprKind::List(_))) {
+        report.push(
+            Diagnostic::new("E0123", list.expr.span, "a list is no layer")
+                .expected("a layer, a block, or a named value")
+                .hint("to run over a list write `for NAME in LIST:`"),
+        );
+        return None;
+    }
     Some(Stmt { kind: StmtKind::Pipe(stages), span })
 }
 

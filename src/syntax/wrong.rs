@@ -51,7 +51,7 @@ pub(super) const HEADS: [&str; 5] = ["for", "repeat", "residual", "grow", "shrin
 /// Reports what is wrong whatever the form: characters, numbers, strings, brackets, and what YAML would read otherwise.
 pub(super) fn tokens_are_sound(report: &mut Report, span: Span, form: Form, tokens: &[Token]) -> bool {
     let before = report.found.len();
-    characters(report, tokens);
+    characters(report, tokens, form);
     if !form.is_key() {
         means(report, tokens);
     }
@@ -76,7 +76,7 @@ fn means(report: &mut Report, tokens: &[Token]) {
     }
 }
 
-fn characters(report: &mut Report, tokens: &[Token]) {
+fn characters(report: &mut Report, tokens: &[Token], form: Form) {
     let mut strays = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         match token.kind {
@@ -107,7 +107,7 @@ fn characters(report: &mut Report, tokens: &[Token]) {
                     true => Diagnostic::new("E0117", tokens[at - 1].span.to(token.span), "this is no arrow")
                         .found("`=>`")
                         .hint("an arrow is written `->`"),
-                    false => stray(token),
+                    false => stray(token, form),
                 });
             }
             Kind::Stray | Kind::Name | Kind::Number | Kind::Text | Kind::Arrow | Kind::Open | Kind::Close | Kind::Sign => {}
@@ -142,7 +142,7 @@ fn bad_number(token: &Token) -> Diagnostic {
     }
 }
 
-fn stray(token: &Token) -> Diagnostic {
+fn stray(token: &Token, form: Form) -> Diagnostic {
     let problem = Diagnostic::new("E0104", token.span, format!("the character `{}` has no meaning here", first_line(token.text)));
     match token.text {
         "'" | "“" | "”" | "„" | "‘" | "’" => problem.hint("strings stand between straight double quotes: `\"text\"`"),
@@ -158,6 +158,9 @@ fn stray(token: &Token) -> Diagnostic {
             problem.hint("there are no comparisons and no conditions; see `max`, `min`, `every` and `until`")
         }
         "%" => problem.hint("there is no remainder and no percent; write a fraction such as `0.5`"),
+        "." if form == Form::PlainKey => {
+            problem.hint("inner keys stand in lines of their own below the outer one, indented further")
+        }
         "." => problem.hint("names have no parts; every layer and function stands for itself, without a module before it"),
         "\u{a0}" | "\u{2009}" | "\u{202f}" | "\u{3000}" => problem.hint("this blank is not the one of the space bar; replace it"),
         _ => problem.expected("letters, digits, `_` and the signs `( ) [ ] { } , : = | + - * / ^`"),
@@ -243,7 +246,16 @@ fn yaml(report: &mut Report, span: Span, form: Form, tokens: &[Token]) {
     let mut inside: Vec<&str> = Vec::new();
     for token in tokens {
         match token.kind {
-            Kind::Open => inside.push(token.text),
+            Kind::Open => {
+                if listed && inside.starts_with(&["[", "["]) {
+                    report.push(
+                        Diagnostic::new("E0125", token.span, "a call inside a list in a list")
+                            .hint("YAML cuts it at its commas; give it a name under `let:`"),
+                    );
+                    return;
+                }
+                inside.push(token.text);
+            }
             Kind::Close => {
                 inside.pop();
                 if inside.is_empty() && listed && token.span != last.span {

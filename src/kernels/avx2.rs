@@ -1,0 +1,61 @@
+//! The 6x16 micro-kernel for AVX2 with FMA: twelve sums, two columns of the right operand and one broadcast fill the sixteen
+//! vector registers.
+
+use super::{MicroKernel, TileArgs};
+use std::arch::x86_64::{__m256, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+
+/// The kernel's table; only for CPUs that have AVX2 and FMA.
+pub fn kernel() -> MicroKernel {
+    MicroKernel {
+        name: "avx2 6x16",
+        rows: 6,
+        columns: 16,
+        run: vec![tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>],
+    }
+}
+
+/// # Safety
+/// The CPU has AVX2 and FMA; all addresses that `args` describes for `R` rows and 16 columns are valid.
+unsafe extern "C" fn tile<const R: usize>(args: *const TileArgs) {
+    // SAFETY: passed on from the caller.
+    unsafe { sums::<R>(&*args) }
+}
+
+/// # Safety
+/// As [`tile`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn sums<const R: usize>(g: &TileArgs) {
+    // SAFETY: every address is one that the caller vouches for.
+    unsafe {
+        let mut low = [_mm256_setzero_ps(); R];
+        let mut high = [_mm256_setzero_ps(); R];
+        if g.accumulate != 0 {
+            for r in 0..R {
+                low[r] = _mm256_loadu_ps(g.c_rows[r]);
+                high[r] = _mm256_loadu_ps(g.c_rows[r].add(8));
+            }
+        }
+        for block in 0..g.blocks {
+            for segment in 0..g.segments {
+                let offset = block * g.a_block + segment * g.a_segment;
+                let mut a: [*const f32; R] = std::array::from_fn(|r| g.a_rows[r].byte_add(offset));
+                let mut b = g.b.byte_add(block * g.b_block + segment * g.b_segment);
+                for _ in 0..g.k {
+                    let b_low = _mm256_loadu_ps(b);
+                    let b_high = _mm256_loadu_ps(b.add(8));
+                    for r in 0..R {
+                        let x: __m256 = _mm256_broadcast_ss(&*a[r]);
+                        low[r] = _mm256_fmadd_ps(x, b_low, low[r]);
+                        high[r] = _mm256_fmadd_ps(x, b_high, high[r]);
+                        a[r] = a[r].byte_add(g.a_step);
+                    }
+                    b = b.byte_add(g.b_step);
+                }
+            }
+        }
+        for r in 0..R {
+            _mm256_storeu_ps(g.c_rows[r], low[r]);
+            _mm256_storeu_ps(g.c_rows[r].add(8), high[r]);
+        }
+    }
+}

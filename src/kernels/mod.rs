@@ -1,0 +1,83 @@
+//! Hand-written inner kernels of matrix products and convolutions, and the loops that drive them.
+//!
+//! A micro-kernel computes one tile of `rows x columns` sums in registers, over lists of addresses ("batch-reduce"). Which one
+//! runs is decided once, by what the CPU can do: [`MicroKernel::detect`]. The portable one is emitted by `codegen`.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod border;
+mod drive;
+mod pack;
+
+pub use border::zero_border;
+pub use drive::{Task, TileJob, run_tiles};
+pub use pack::{pack_panels, pack_tasks};
+
+/// Most rows of any micro-kernel's tile.
+pub const MOST_ROWS: usize = 8;
+
+/// What a micro-kernel is given; strides are in bytes.
+///
+/// It computes, for each row `r` and column `j`, `c[r][j] (+)= sum over blocks, segments, k of a * b` with
+/// `a = a_rows[r] + block*a_block + segment*a_segment + k*a_step` and `b` likewise at column `j`.
+#[repr(C)]
+pub struct TileArgs {
+    /// First element of each row of the left operand.
+    pub a_rows: [*const f32; MOST_ROWS],
+    /// First element of each row of the result.
+    pub c_rows: [*mut f32; MOST_ROWS],
+    /// First row of the right operand.
+    pub b: *const f32,
+    /// Products in a segment.
+    pub k: usize,
+    /// Segments in a block.
+    pub segments: usize,
+    /// Blocks.
+    pub blocks: usize,
+    /// Step of the left operand.
+    pub a_step: usize,
+    /// Step of the left operand.
+    pub a_segment: usize,
+    /// Step of the left operand.
+    pub a_block: usize,
+    /// Step of the right operand.
+    pub b_step: usize,
+    /// Step of the right operand.
+    pub b_segment: usize,
+    /// Step of the right operand.
+    pub b_block: usize,
+    /// Whether sums start from what `c` holds instead of 0.
+    pub accumulate: usize,
+}
+
+/// A micro-kernel for each number of rows.
+#[derive(Clone, Debug)]
+pub struct MicroKernel {
+    /// Shown in reports.
+    pub name: &'static str,
+    /// Most rows of a tile.
+    pub rows: usize,
+    /// Columns of a tile.
+    pub columns: usize,
+    /// The function for tiles of `i + 1` rows.
+    pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
+}
+
+/// Environment variable that selects the portable path.
+pub const CPU_VARIABLE: &str = "GANC_CPU";
+
+/// Whether the user asked for the portable path.
+pub fn wants_baseline() -> bool {
+    std::env::var(CPU_VARIABLE).is_ok_and(|v| v == "baseline")
+}
+
+impl MicroKernel {
+    /// The fastest hand-written micro-kernel this CPU can run; `None` where only the portable one can.
+    pub fn detect() -> Option<MicroKernel> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return Some(avx2::kernel());
+        }
+        None
+    }
+}

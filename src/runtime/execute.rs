@@ -1,0 +1,364 @@
+//! Walking a compiled plan with all threads of a pool.
+
+use super::buffer::Buffer;
+use super::denormals::FlushToZero;
+use crate::build::Program;
+use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
+use crate::graph::{FeedId, ScalarId, StateId, volume};
+use crate::kernels::{MicroKernel, TileJob, pack_panels, pack_tasks, run_tiles, zero_border};
+use crate::schedule::nest::Nest;
+use crate::schedule::{BufferId, Home, Kind, Plan};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What the graphs of a program share: persistent tensors, and what is given for each run.
+pub struct Memory {
+    /// By [`StateId`].
+    states: Vec<Buffer>,
+    /// By [`FeedId`].
+    feeds: Vec<Buffer>,
+    /// By [`ScalarId`].
+    scalars: Vec<Buffer>,
+}
+
+impl Memory {
+    /// Memory for everything in the tables of `program`, zeroed.
+    pub fn new(program: &Program) -> Memory {
+        Memory {
+            states: program.states.iter().map(|s| Buffer::new(volume(&s.shape))).collect(),
+            feeds: program.feeds.iter().map(|f| Buffer::new(volume(&f.shape))).collect(),
+            scalars: program.scalars.iter().map(|_| Buffer::new(1)).collect(),
+        }
+    }
+
+    /// A persistent tensor.
+    pub fn state(&self, id: StateId) -> &[f32] {
+        self.states[id.index()].slice()
+    }
+
+    /// A persistent tensor, to be written.
+    pub fn state_mut(&mut self, id: StateId) -> &mut [f32] {
+        self.states[id.index()].slice_mut()
+    }
+
+    /// What was last given.
+    pub fn feed(&self, id: FeedId) -> &[f32] {
+        self.feeds[id.index()].slice()
+    }
+
+    /// Gives a tensor for the next run.
+    pub fn feed_mut(&mut self, id: FeedId) -> &mut [f32] {
+        self.feeds[id.index()].slice_mut()
+    }
+
+    /// Gives a number for the next run.
+    pub fn set_scalar(&mut self, id: ScalarId, value: f32) {
+        self.scalars[id.index()].slice_mut()[0] = value;
+    }
+}
+
+/// A plan ready to run on one [`Memory`].
+pub struct Executable {
+    plan: Plan,
+    compiled: Compiled,
+    kernel: Arc<MicroKernel>,
+    arena: Buffer,
+    /// Names of results, and which of the buffers below each is.
+    results: Vec<(String, usize)>,
+    result_buffers: Vec<(BufferId, Buffer)>,
+    literals: Vec<Buffer>,
+    work: Vec<Work>,
+    stages: Vec<Stage>,
+}
+
+/// A kernel with its addresses.
+struct Work {
+    pointers: Vec<*mut f32>,
+    /// `a, b, c` of a product; source and target of a pack; the buffer of a border.
+    operands: [*mut f32; 3],
+    tasks: Tasks,
+}
+
+// SAFETY: the addresses are of buffers that outlive the executable's runs; stages keep writers apart.
+unsafe impl Send for Work {}
+// SAFETY: as above.
+unsafe impl Sync for Work {}
+
+enum Tasks {
+    Nest { rows: usize, columns: usize, across: usize, count: usize },
+    Product(TileJob),
+    Count(usize),
+}
+
+/// Kernels that may run at the same time, with how many tasks stand before each.
+struct Stage {
+    kernels: Range<usize>,
+    /// First task of each kernel, and their total at the end.
+    starts: Vec<usize>,
+}
+
+impl Executable {
+    /// Compiles `plan` and binds it to `memory`.
+    /// Errors: see [`compile`].
+    pub fn new(plan: Plan, host: &Host, memory: &mut Memory) -> Result<Executable, String> {
+        let compiled = compile(&plan, host)?;
+        let arena = Buffer::new(plan.arena);
+        let mut result_buffers: Vec<(BufferId, Buffer)> = Vec::new();
+        let mut results = Vec::new();
+        for (name, b) in &plan.results {
+            let known = result_buffers.iter().position(|(known, _)| known == b);
+            let index = known.unwrap_or_else(|| {
+                result_buffers.push((*b, Buffer::new(plan.buffers[b.index()].len)));
+                result_buffers.len() - 1
+            });
+            results.push((name.clone(), index));
+        }
+        let literals = plan
+            .graph
+            .literals()
+            .iter()
+            .map(|l| {
+                let mut b = Buffer::new(l.len());
+                b.slice_mut().copy_from_slice(l);
+                b
+            })
+            .collect();
+        let mut e = Executable {
+            plan,
+            compiled,
+            kernel: host.kernel.clone(),
+            arena,
+            results,
+            result_buffers,
+            literals,
+            work: Vec::new(),
+            stages: Vec::new(),
+        };
+        e.work = e.plan.kernels.iter().map(|k| e.bind(&k.kind, memory)).collect();
+        e.stages = e.stages();
+        Ok(e)
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Bytes of machine code, and the number of distinct functions.
+    pub fn code_size(&self) -> (usize, usize) {
+        (self.compiled.bytes, self.compiled.distinct)
+    }
+
+    /// The content of result `name` after a run.
+    pub fn result(&self, name: &str) -> Option<&[f32]> {
+        self.results.iter().find(|(n, _)| n == name).map(|(_, i)| self.result_buffers[*i].1.slice())
+    }
+
+    /// All results after a run.
+    pub fn results(&self) -> impl Iterator<Item = (&str, &[f32])> {
+        self.results.iter().map(|(n, i)| (n.as_str(), self.result_buffers[*i].1.slice()))
+    }
+
+    fn address(&self, b: BufferId, memory: &Memory) -> *mut f32 {
+        match self.plan.buffers[b.index()].home {
+            Home::State(id) => memory.states[id.index()].address(),
+            Home::Feed(id) => memory.feeds[id.index()].address(),
+            Home::Scalar(id) => memory.scalars[id.index()].address(),
+            Home::Literal(id) => self.literals[id.index()].address(),
+            // SAFETY: the planner keeps every buffer inside the arena.
+            Home::Arena(at) => unsafe { self.arena.address().add(at) },
+            Home::Result => {
+                let place = self.result_buffers.iter().find(|(r, _)| *r == b);
+                place.map_or(std::ptr::null_mut(), |(_, buffer)| buffer.address())
+            }
+        }
+    }
+
+    fn bind(&self, kind: &Kind, memory: &Memory) -> Work {
+        let nest_pointers = |nest: &Nest| {
+            let address = |a: &crate::schedule::nest::Access| {
+                // SAFETY: offsets of accesses lie inside their buffers.
+                unsafe { self.address(a.buffer, memory).add(a.offset) }
+            };
+            nest.accesses.iter().map(address).collect::<Vec<_>>()
+        };
+        let pointers = nest_of(kind).map(nest_pointers).unwrap_or_default();
+        let at = |b: BufferId| self.address(b, memory);
+        let none = std::ptr::null_mut();
+        match kind {
+            Kind::Nest(nest, split) => {
+                let across = nest.dims[nest.dims.len() - 1].size.div_ceil(split.columns);
+                let count = nest.dims[0].size.div_ceil(split.rows) * across;
+                Work {
+                    pointers,
+                    operands: [none; 3],
+                    tasks: Tasks::Nest { rows: split.rows, columns: split.columns, across, count },
+                }
+            }
+            Kind::Border(b) => Work { pointers, operands: [at(b.buffer), none, none], tasks: Tasks::Count(b.shape[0]) },
+            Kind::Pack(p) => Work { pointers, operands: [at(p.source), at(p.target), none], tasks: Tasks::Count(pack_tasks(p)) },
+            Kind::Tiles(t, epilogue) => {
+                let by_column = epilogue.as_ref().is_none_or(|n| n.dims.len() == 2);
+                let job = TileJob::new(t, self.kernel.columns, by_column);
+                Work { pointers, operands: [at(t.a), at(t.b), at(t.c)], tasks: Tasks::Product(job) }
+            }
+        }
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let mut stages: Vec<Stage> = Vec::new();
+        let kernels = &self.plan.kernels;
+        let mut first = 0;
+        while first < kernels.len() {
+            let mut end = first;
+            let mut starts = vec![0];
+            while end < kernels.len() && kernels[end].stage == kernels[first].stage {
+                let tasks = match &self.work[end].tasks {
+                    Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
+                    Tasks::Product(job) => job.tasks.len(),
+                };
+                starts.push(starts[starts.len() - 1] + tasks);
+                end += 1;
+            }
+            stages.push(Stage { kernels: first..end, starts });
+            first = end;
+        }
+        stages
+    }
+
+    /// Runs the plan on all threads of `pool`. `memory` must be the one it was bound to; its feeds and scalars must be set.
+    pub fn run(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) {
+        debug_assert!(memory.states.len() + memory.feeds.len() + memory.scalars.len() > 0);
+        let threads = pool.current_num_threads();
+        let counters: Vec<[AtomicUsize; 2]> = self.stages.iter().map(|_| [AtomicUsize::new(0), AtomicUsize::new(0)]).collect();
+        let this = &*self;
+        pool.broadcast(|_| {
+            let _flush = FlushToZero::enter();
+            for (stage, [next, done]) in this.stages.iter().zip(&counters) {
+                let total = stage.starts[stage.starts.len() - 1];
+                loop {
+                    let task = next.fetch_add(1, Ordering::Relaxed);
+                    if task >= total {
+                        break;
+                    }
+                    let k = stage.starts.partition_point(|&s| s <= task) - 1;
+                    // SAFETY: each task is claimed once, and all of the stages before are done.
+                    unsafe { this.task(stage.kernels.start + k, task - stage.starts[k]) };
+                }
+                // Release what this thread wrote; go on when everybody has.
+                done.fetch_add(1, Ordering::AcqRel);
+                wait_until(|| done.load(Ordering::Acquire) == threads);
+            }
+        });
+    }
+
+    /// Seconds of each kernel, run one after the other on one thread.
+    pub fn profile(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) {
+        self.run(pool, memory);
+        let mut rows: Vec<(f64, usize)> = Vec::new();
+        let _flush = FlushToZero::enter();
+        for k in 0..self.work.len() {
+            let tasks = match &self.work[k].tasks {
+                Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
+                Tasks::Product(job) => job.tasks.len(),
+            };
+            let start = std::time::Instant::now();
+            for t in 0..tasks {
+                // SAFETY: tasks run one by one in the order of the plan.
+                unsafe { self.task(k, t) };
+            }
+            rows.push((start.elapsed().as_secs_f64(), k));
+        }
+        let text = crate::schedule::text::print(&self.plan);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let total: f64 = rows.iter().map(|r| r.0).sum();
+        rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+        println!("total {:.3} ms on one thread", total * 1e3);
+        for (s, k) in rows.iter().take(40) {
+            let gf = match &self.plan.kernels[*k].kind {
+                Kind::Tiles(t, _) => format!("{:.1} GF/s", t.flops() as f64 / s / 1e9),
+                _ => String::new(),
+            };
+            println!("{:8.3} ms {gf} {}", s * 1e3, &lines[*k][..lines[*k].len().min(170)]);
+        }
+    }
+
+    /// # Safety
+    /// Called once for each task of a stage, after all tasks of earlier stages.
+    unsafe fn task(&self, kernel: usize, task: usize) {
+        let work = &self.work[kernel];
+        let [x, y, z] = work.operands;
+        match (&self.plan.kernels[kernel].kind, &work.tasks) {
+            (Kind::Nest(nest, _), Tasks::Nest { rows, columns, across, .. }) => {
+                let (row, column) = (task / across * rows, task % across * columns);
+                let last = nest.dims[nest.dims.len() - 1].size;
+                let rows = row..(row + rows).min(nest.dims[0].size);
+                // SAFETY: the ranges lie inside the nest's loops.
+                unsafe { self.nest(kernel, work, rows, column..(column + columns).min(last)) };
+            }
+            (Kind::Border(b), _) => {
+                let block: usize = b.shape[1..].iter().product();
+                let inside = !b.inner.is_empty() && task >= b.low[0] && task < b.low[0] + b.inner[0];
+                // SAFETY: block `task` of the tensor, which is this task's.
+                unsafe {
+                    let at = x.add(task * block);
+                    match inside {
+                        true if b.shape.len() > 1 => zero_border(at, &b.shape[1..], &b.low[1..], &b.inner[1..]),
+                        true => {}
+                        false => zero_border(at, &b.shape[1..], &[], &[]),
+                    }
+                }
+            }
+            // SAFETY: the buffers are those the pack describes.
+            (Kind::Pack(p), _) => unsafe { pack_panels(p, x, y, task) },
+            (Kind::Tiles(t, epilogue), Tasks::Product(job)) => {
+                let task = &job.tasks[task];
+                // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen.
+                unsafe { run_tiles(t, &self.kernel, task, x, y, z) };
+                if let Some(nest) = epilogue {
+                    let rows = epilogue_rows(t.images, nest, task);
+                    let width = self.kernel.columns;
+                    let columns = task.panels.start * width..(task.panels.end * width).min(t.n);
+                    // SAFETY: exactly the rows and columns of this task, whose product is complete.
+                    unsafe { self.nest(kernel, work, rows, columns) };
+                }
+            }
+            (Kind::Nest(..), _) | (Kind::Tiles(..), _) => unreachable!("tasks are of their kernel's kind"),
+        }
+    }
+
+    /// # Safety
+    /// The ranges lie inside the nest's loops and are this task's to write.
+    unsafe fn nest(&self, kernel: usize, work: &Work, rows: Range<usize>, columns: Range<usize>) {
+        let function: Option<NestFn> = self.compiled.functions[kernel];
+        if let Some(f) = function {
+            // SAFETY: the function was compiled from this kernel's nest, and the pointers are those of its accesses.
+            unsafe { f(work.pointers.as_ptr(), rows.start, rows.end, columns.start, columns.end) }
+        }
+    }
+}
+
+/// The rows of an epilogue that a task of its product owns: its images, or rows of the single image.
+fn epilogue_rows(images: usize, nest: &Nest, task: &crate::kernels::Task) -> Range<usize> {
+    if images > 1 {
+        return task.images.clone();
+    }
+    // Phases interleave: row `y` of each of `stride` phases gives `stride` rows of the result.
+    let (all, grid) = (nest.dims[0].size, task.grid_rows);
+    let stride = all.div_ceil(grid);
+    (task.rows.start * stride).min(all)..(task.rows.end * stride).min(all)
+}
+
+/// Spins for a while and then lets others run: threads may outnumber cores.
+fn wait_until(condition: impl Fn() -> bool) {
+    let mut spins = 0u32;
+    while !condition() {
+        spins += 1;
+        if spins < 4096 {
+            std::hint::spin_loop();
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}

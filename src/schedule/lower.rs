@@ -1,0 +1,87 @@
+//! Convolutions in the form the kernels read: no index outside its image, 1x1 convolutions as matrix products.
+//!
+//! On exit every convolution has an explicit [`Op::Pad`] before it where it needs zeros around its image, so that padding is
+//! written by whatever makes the image, is shared between a convolution and its filter gradient, and the kernels never test
+//! a border. The graph means the same; the interpreter can run it.
+
+use crate::graph::{Builder, Conv, Graph, Op, Role, Value};
+use crate::opt::rebuild;
+
+/// Lowers every convolution.
+pub fn run(graph: &Graph) -> Graph {
+    rebuild(graph, |b, op, args, _| match op {
+        Op::Conv(c) if c.kernel == [1, 1] && c.stride == [1, 1] && c.pad == [0, 0] && c.big == c.small => {
+            Some(pointwise(b, c, args))
+        }
+        Op::Conv(c) => match c.role {
+            Role::Forward | Role::FilterGrad => pad_big(b, c, args),
+            Role::InputGrad => pad_small(b, c, args),
+        },
+        _ => None,
+    })
+}
+
+/// A 1x1 convolution is a matrix product over pixels.
+fn pointwise(b: &mut Builder, c: &Conv, args: &[Value]) -> Value {
+    let (first, second) = (b.shape(args[0]).to_vec(), b.shape(args[1]).to_vec());
+    let pixels = first[0] * first[1] * first[2];
+    let x = b.reshape(args[0], &[pixels, first[3]]);
+    match c.role {
+        Role::Forward | Role::InputGrad => {
+            let w = b.reshape(args[1], &second[2..]);
+            let transposed = c.role == Role::InputGrad;
+            let y = b.dot(x, w, false, transposed);
+            let channels = if transposed { second[2] } else { second[3] };
+            b.reshape(y, &[first[0], first[1], first[2], channels])
+        }
+        Role::FilterGrad => {
+            let y = b.reshape(args[1], &[pixels, second[3]]);
+            let w = b.dot(x, y, true, false);
+            b.reshape(w, &[1, 1, first[3], second[3]])
+        }
+    }
+}
+
+fn pad_big(b: &mut Builder, c: &Conv, args: &[Value]) -> Option<Value> {
+    let need: [usize; 2] = std::array::from_fn(|i| ((c.small[i] - 1) * c.stride[i] + c.kernel[i]).max(c.pad[i] + c.big[i]));
+    if c.pad == [0, 0] && need == c.big {
+        return None;
+    }
+    let x = around(b, args[0], c.pad, need);
+    Some(b.push(Op::Conv(Conv { pad: [0, 0], big: need, ..*c }), &[x, args[1]]))
+}
+
+fn pad_small(b: &mut Builder, c: &Conv, args: &[Value]) -> Option<Value> {
+    let (mut low, mut size) = ([0; 2], c.small);
+    for i in 0..2 {
+        let (first, last) = reach(c, i);
+        low[i] = (-first).max(0) as usize;
+        size[i] = low[i] + c.small[i].max((last + 1).max(0) as usize);
+    }
+    if size == c.small {
+        return None;
+    }
+    let x = around(b, args[0], low, size);
+    let pad = std::array::from_fn(|i| c.pad[i] + c.stride[i] * low[i]);
+    Some(b.push(Op::Conv(Conv { pad, small: size, ..*c }), &[x, args[1]]))
+}
+
+/// First and last row (or column) of the small image that some row of the big image meets.
+fn reach(c: &Conv, i: usize) -> (isize, isize) {
+    let (mut first, mut last) = (0, 0);
+    for at in 0..c.big[i] {
+        let from_edge = at + c.pad[i];
+        let (tap, row) = (from_edge % c.stride[i], (from_edge / c.stride[i]) as isize);
+        let taps = c.kernel[i].saturating_sub(tap).div_ceil(c.stride[i]) as isize;
+        if taps > 0 {
+            first = first.min(row - taps + 1);
+            last = last.max(row);
+        }
+    }
+    (first, last)
+}
+
+fn around(b: &mut Builder, x: Value, low: [usize; 2], size: [usize; 2]) -> Value {
+    let s = b.shape(x).to_vec();
+    b.pad(x, &[0, low[0], low[1], 0], &[1; 4], &[s[0], size[0], size[1], s[3]])
+}

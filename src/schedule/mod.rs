@@ -1,0 +1,143 @@
+//! From a graph to a plan: what is fused with what, in which order, in which memory.
+//!
+//! On entry the graph holds primitives only. On exit every value that is stored has a buffer, every kernel knows its loops,
+//! and kernels of one stage neither read what another of them writes nor share memory with it. All decisions depend on
+//! shapes only, never on the number of threads.
+
+mod emit;
+mod fuse;
+mod lower;
+mod memory;
+pub mod nest;
+mod order;
+pub mod text;
+pub mod tiles;
+mod views;
+
+pub use views::contiguous;
+
+use crate::graph::{FeedId, Graph, LiteralId, ScalarId, Sink, StateId, typed_id};
+use nest::Nest;
+use tiles::{Pack, Tiles};
+
+typed_id!(
+    /// A buffer of a [`Plan`].
+    BufferId,
+    "b"
+);
+
+/// What the host's micro-kernels ask of the layout of packed matrices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Columns of a micro-kernel's tile; packed panels are this wide.
+    pub columns: usize,
+    /// Rows of a micro-kernel's tile.
+    pub rows: usize,
+}
+
+/// A scheduled graph.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The graph after lowering, which the buffers' names refer to.
+    pub graph: Graph,
+    /// All buffers.
+    pub buffers: Vec<Buffer>,
+    /// Kernels in order.
+    pub kernels: Vec<Kernel>,
+    /// Elements of the arena.
+    pub arena: usize,
+    /// Results: name and buffer.
+    pub results: Vec<(String, BufferId)>,
+}
+
+/// A piece of memory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Buffer {
+    /// Number of elements.
+    pub len: usize,
+    /// Where it lives.
+    pub home: Home,
+}
+
+/// Where a buffer lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Home {
+    /// It is a persistent tensor.
+    State(StateId),
+    /// It is given for each run.
+    Feed(FeedId),
+    /// It is a number given for each run.
+    Scalar(ScalarId),
+    /// It is a constant of the graph.
+    Literal(LiteralId),
+    /// It is read by the caller after the run.
+    Result,
+    /// At this element of the arena, which others use at other times.
+    Arena(usize),
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What it does.
+    pub kind: Kind,
+    /// Kernels of one stage may run at the same time.
+    pub stage: usize,
+    /// Buffers it reads.
+    pub reads: Vec<BufferId>,
+    /// Buffers it writes.
+    pub writes: Vec<BufferId>,
+}
+
+/// What a kernel does.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Runs a loop nest.
+    Nest(Nest, Split),
+    /// Writes the zeros around an image (or under a dilated one).
+    Border(Border),
+    /// Copies a matrix into panels.
+    Pack(Pack),
+    /// A matrix product or convolution, with what is done to its result while it is in cache.
+    Tiles(Box<Tiles>, Option<Nest>),
+}
+
+/// How a nest is cut into tasks: ranges of its first dim times ranges of its last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Split {
+    /// Rows of the first dim in a task.
+    pub rows: usize,
+    /// Elements of the last dim in a task.
+    pub columns: usize,
+}
+
+/// Zeros around a tensor inside a larger one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Border {
+    /// The larger tensor.
+    pub buffer: BufferId,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// First index of the inner tensor.
+    pub low: Vec<usize>,
+    /// Shape of the inner tensor; empty where everything is zeroed.
+    pub inner: Vec<usize>,
+}
+
+/// Schedules `graph` for a host.
+pub fn plan(graph: &Graph, target: Target) -> Plan {
+    let graph = crate::opt::after_grad(&lower::run(graph));
+    let views = views::analyse(&graph);
+    let fusion = fuse::fuse(&graph, &views);
+    let emitted = emit::emit(&graph, &views, &fusion, target);
+    let ordered = order::into_stages(emitted);
+    memory::place(graph, ordered)
+}
+
+/// The states a graph updates.
+pub(crate) fn updates(graph: &Graph) -> impl Iterator<Item = (StateId, crate::graph::Value)> + '_ {
+    graph.outputs().iter().filter_map(|o| match o.sink {
+        Sink::Update(id) => Some((id, o.value)),
+        Sink::Result => None,
+    })
+}

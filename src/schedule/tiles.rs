@@ -1,0 +1,220 @@
+//! Matrix products and convolutions in one form: tiles of `rows x columns` sums of products over addresses that step
+//! regularly.
+//!
+//! `c[row, j] (+)= sum over blocks, segments, k of a[row + ...] * b[k, j]`. A phase lists its rows as a grid `ny * nx`. A plain
+//! matrix product has one phase of `M * 1` rows and one segment; a convolution has one segment for each row of the
+//! filter, because in channels-last layout the taps of a filter row are neighbours; a transposed convolution (or the input
+//! gradient of a strided one) has one phase for each position modulo the stride; a filter gradient sums over images.
+
+use super::BufferId;
+use crate::graph::{Conv, Role};
+
+/// A matrix product or convolution; strides are in elements.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tiles {
+    /// Left operand.
+    pub a: BufferId,
+    /// First element of the left operand.
+    pub a_offset: usize,
+    /// Right operand: packed panels, or rows of `b_step` elements.
+    pub b: BufferId,
+    /// First element of the right operand.
+    pub b_offset: usize,
+    /// Result.
+    pub c: BufferId,
+    /// Images (or matrices of a batch).
+    pub images: usize,
+    /// Steps between images.
+    pub a_image: usize,
+    /// As `a_image`.
+    pub b_image: usize,
+    /// As `a_image`; 0 where the images are summed up.
+    pub c_image: usize,
+    /// Whether images add up in one result.
+    pub sum_images: bool,
+    /// Step of the left operand for each `k`.
+    pub a_step: usize,
+    /// Step of the left operand for each segment.
+    pub a_segment: usize,
+    /// Step of the right operand for each `k`; `None` where it is packed in panels.
+    pub b_step: Option<usize>,
+    /// Step of the right operand for each segment, where it is not packed.
+    pub b_segment: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Row groups.
+    pub phases: Vec<Phase>,
+    /// What it computes, for reports.
+    pub label: String,
+}
+
+/// Rows that share their taps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Phase {
+    /// Grid of rows.
+    pub ny: usize,
+    /// Grid of rows.
+    pub nx: usize,
+    /// First row of the left operand.
+    pub a: usize,
+    /// Its step for each `y`.
+    pub a_y: usize,
+    /// Its step for each `x`.
+    pub a_x: usize,
+    /// First row of the result.
+    pub c: usize,
+    /// Its step for each `y`.
+    pub c_y: usize,
+    /// Its step for each `x`.
+    pub c_x: usize,
+    /// Segments.
+    pub segments: usize,
+    /// Products in a segment.
+    pub k: usize,
+    /// Rows of the packed right operand before this phase's.
+    pub b_row: usize,
+}
+
+impl Tiles {
+    /// Rows of the packed right operand, over all phases.
+    pub fn packed_rows(&self) -> usize {
+        self.phases.iter().map(|p| p.segments * p.k).sum()
+    }
+
+    /// Floating-point operations, a product and a sum counting one each.
+    pub fn flops(&self) -> usize {
+        self.phases.iter().map(|p| 2 * p.ny * p.nx * p.segments * p.k * self.n * self.images).sum()
+    }
+}
+
+/// A copy of a matrix into panels of the micro-kernel's width: `[panel][row][column]`, short panels filled with 0.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Pack {
+    /// The matrix.
+    pub source: BufferId,
+    /// The panels.
+    pub target: BufferId,
+    /// Matrices of a batch, and steps between them.
+    pub batch: usize,
+    /// Step between matrices of the source.
+    pub source_batch: usize,
+    /// First elements of groups of rows.
+    pub taps: Vec<usize>,
+    /// Rows in a group.
+    pub rows: usize,
+    /// Step for each row.
+    pub row_step: usize,
+    /// Columns.
+    pub columns: usize,
+    /// Step for each column.
+    pub column_step: usize,
+    /// Width of a panel.
+    pub width: usize,
+}
+
+impl Pack {
+    /// Rows of a panel.
+    pub fn panel_rows(&self) -> usize {
+        self.taps.len() * self.rows
+    }
+
+    /// Elements of the packed matrix.
+    pub fn packed_len(&self) -> usize {
+        self.batch * self.columns.div_ceil(self.width) * self.width * self.panel_rows()
+    }
+}
+
+/// Phases and taps of a lowered convolution, without its buffers.
+pub struct ConvTiles {
+    /// Row groups.
+    pub phases: Vec<Phase>,
+    /// Taps to pack: first element, in the order of the packed rows. Empty for a filter gradient, which packs nothing.
+    pub taps: Vec<usize>,
+    /// Steps of the left operand: for each `k` and for each segment.
+    pub a_step: usize,
+    /// As `a_step`.
+    pub a_segment: usize,
+}
+
+/// The tiles of a lowered convolution with `inputs` channels in the big image and `outputs` in the small one.
+pub fn conv(c: &Conv, inputs: usize, outputs: usize) -> ConvTiles {
+    let ([kh, kw], [sh, sw]) = (c.kernel, c.stride);
+    let big_row = c.big[1] * inputs;
+    let small_row = c.small[1] * outputs;
+    let filter = |y: usize, x: usize| (y * kw + x) * inputs * outputs;
+    match c.role {
+        Role::Forward => ConvTiles {
+            phases: vec![Phase {
+                ny: c.small[0],
+                nx: c.small[1],
+                a: 0,
+                a_y: sh * big_row,
+                a_x: sw * inputs,
+                c: 0,
+                c_y: small_row,
+                c_x: outputs,
+                segments: kh,
+                k: kw * inputs,
+                b_row: 0,
+            }],
+            taps: (0..kh * kw).map(|t| filter(t / kw, t % kw)).collect(),
+            a_step: 1,
+            a_segment: big_row,
+        },
+        Role::InputGrad => {
+            let (mut phases, mut taps) = (Vec::new(), Vec::new());
+            for py in 0..sh.min(c.big[0]) {
+                for px in 0..sw.min(c.big[1]) {
+                    let (ty, y) = axis_phase(c, 0, py);
+                    let (tx, x) = axis_phase(c, 1, px);
+                    phases.push(Phase {
+                        ny: (c.big[0] - py).div_ceil(sh),
+                        nx: (c.big[1] - px).div_ceil(sw),
+                        a: y * small_row + x * outputs,
+                        a_y: small_row,
+                        a_x: outputs,
+                        c: py * big_row + px * inputs,
+                        c_y: sh * big_row,
+                        c_x: sw * inputs,
+                        segments: ty.len(),
+                        k: tx.len() * outputs,
+                        b_row: taps.len() * outputs,
+                    });
+                    ty.iter().for_each(|&y| taps.extend(tx.iter().map(|&x| filter(y, x))));
+                }
+            }
+            ConvTiles { phases, taps, a_step: 1, a_segment: small_row }
+        }
+        Role::FilterGrad => ConvTiles {
+            // One phase for each row of the filter; its rows are (column of the filter, channel), neighbours in the image.
+            phases: (0..kh)
+                .map(|y| Phase {
+                    ny: kw * inputs,
+                    nx: 1,
+                    a: y * big_row,
+                    a_y: 1,
+                    a_x: 0,
+                    c: filter(y, 0),
+                    c_y: outputs,
+                    c_x: 0,
+                    segments: c.small[0],
+                    k: c.small[1],
+                    b_row: 0,
+                })
+                .collect(),
+            taps: Vec::new(),
+            a_step: sw * inputs,
+            a_segment: sh * big_row,
+        },
+    }
+}
+
+/// Along one axis: the taps that positions `start, start + stride, ..` of the big image see, by ascending position in the
+/// small one, and the position the first of them sees first.
+fn axis_phase(c: &Conv, axis: usize, start: usize) -> (Vec<usize>, usize) {
+    let from_edge = start + c.pad[axis];
+    let first = from_edge % c.stride[axis];
+    let taps: Vec<usize> = (first..c.kernel[axis]).step_by(c.stride[axis]).collect();
+    let row = (from_edge / c.stride[axis] + 1).saturating_sub(taps.len().max(1));
+    (taps.into_iter().rev().collect(), row)
+}

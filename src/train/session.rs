@@ -1,0 +1,154 @@
+//! A program compiled and ready to train: memory, executables, and how far training has come.
+//!
+//! Holds between steps: every state is what the steps so far made of it; nothing else carries over, so states and
+//! [`Progress`] are all that a checkpoint needs.
+
+use super::{scalars, start};
+use crate::build::{Feed, FeedSource, Program};
+use crate::codegen::Host;
+use crate::graph::{FeedId, Op, ScalarId, Source};
+use crate::opt;
+use crate::runtime::random::Stream;
+use crate::runtime::{Executable, Memory};
+use crate::schedule;
+
+/// Streams of random numbers of feeds; the number is the feed's place in the table.
+const FEED_STREAM: u32 = 1 << 16;
+
+/// How far training has come.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u64,
+    /// Draws of data and noise done: runs of phases.
+    pub draws: u64,
+    /// Updates done by each player.
+    pub updates: Vec<u64>,
+}
+
+/// A program in training.
+pub struct Session {
+    /// What is trained.
+    pub program: Program,
+    /// States, feeds, scalars.
+    pub memory: Memory,
+    /// How far.
+    pub progress: Progress,
+    /// Of all random numbers.
+    pub seed: u64,
+    phases: Vec<Executable>,
+    pool: rayon::ThreadPool,
+}
+
+/// What a session is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Threads; 0 takes one for each core.
+    pub threads: usize,
+    /// Of all random numbers.
+    pub seed: u64,
+    /// Whether gradients are results, as a replay wants them.
+    pub keep_gradients: bool,
+}
+
+/// A thread pool of `threads` threads; 0 takes one for each core.
+/// Errors: the system gives no threads.
+pub fn pool(threads: usize) -> Result<rayon::ThreadPool, String> {
+    let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| format!("cannot start {threads} threads: {e}"))
+}
+
+impl Session {
+    /// Compiles `program` and sets its states to their start.
+    /// Errors: the host cannot run the code, or gives no threads.
+    pub fn new(program: Program, host: &Host, options: Options) -> Result<Session, String> {
+        let mut memory = Memory::new(&program);
+        start::start(&program, &mut memory, options.seed);
+        let pool = pool(options.threads)?;
+        let phases = program
+            .phases
+            .iter()
+            .map(|p| {
+                let graph = if options.keep_gradients { p.graph.clone() } else { opt::without_gradients(&p.graph) };
+                let plan = schedule::plan(&opt::lower(&graph), host.target());
+                pool.install(|| Executable::new(plan, host, &mut memory))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let progress = Progress { updates: vec![0; program.players.len()], ..Progress::default() };
+        Ok(Session { program, memory, progress, seed: options.seed, phases, pool })
+    }
+
+    /// The compiled phases.
+    pub fn phases(&self) -> &[Executable] {
+        &self.phases
+    }
+
+    /// The threads that run it.
+    pub fn pool(&self) -> &rayon::ThreadPool {
+        &self.pool
+    }
+
+    /// Draws every random feed for the next run.
+    pub fn draw_noise(&mut self) {
+        for i in 0..self.program.feeds.len() {
+            let Feed { source, .. } = &self.program.feeds[i];
+            let stream = Stream { seed: self.seed, step: self.progress.draws, stream: FEED_STREAM + i as u32 };
+            fill(source, stream, self.memory.feed_mut(FeedId(i as u32)));
+        }
+    }
+
+    /// Runs phase `phase` on the feeds as they are, with the scalars of this point of training.
+    pub fn run_phase(&mut self, phase: usize) {
+        for i in 0..self.program.scalars.len() {
+            let value = scalars::value(&self.program.scalars[i].rule, self.progress.step, &self.progress.updates);
+            self.memory.set_scalar(ScalarId(i as u32), value);
+        }
+        self.phases[phase].run(&self.pool, &mut self.memory);
+        self.progress.draws += 1;
+        for &player in &self.program.phases[phase].players {
+            self.progress.updates[player] += 1;
+        }
+    }
+
+    /// The loss of each player that phase `phase` updated, after a run.
+    pub fn losses(&self, phase: usize) -> Vec<(usize, f32)> {
+        let players = &self.program.phases[phase].players;
+        players
+            .iter()
+            .filter_map(|&p| {
+                let name = format!("loss.{}", self.program.players[p]);
+                Some((p, *self.phases[phase].result(&name)?.first()?))
+            })
+            .collect()
+    }
+
+    /// Whether a phase reads the feed called `name`.
+    pub fn uses(&self, name: &str) -> bool {
+        let id = self.program.feed(name);
+        self.program.phases.iter().flat_map(|p| p.graph.nodes()).any(|n| match n.op {
+            Op::Input(Source::Feed(f)) => Some(f) == id,
+            _ => false,
+        })
+    }
+
+    /// Whether a feed is data, which the caller gives.
+    pub fn is_data(&self, id: FeedId) -> bool {
+        matches!(self.program.feeds[id.index()].source, FeedSource::Data { .. } | FeedSource::Argument)
+    }
+}
+
+/// Fills a random feed; data and arguments are left as they are.
+pub fn fill(source: &FeedSource, stream: Stream, out: &mut [f32]) {
+    match *source {
+        FeedSource::Normal { mean, std } => stream.normal(out, mean, std),
+        FeedSource::Uniform { low, high } => stream.uniform(out, low, high),
+        FeedSource::Data { .. } | FeedSource::Argument => {}
+    }
+}
+
+impl Session {
+    /// Prints where the time of a phase goes, kernel by kernel.
+    pub fn profile(&mut self, phase: usize) {
+        self.phases[phase].profile(&self.pool, &mut self.memory);
+    }
+}
