@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ganc::diag::render;
 use ganc::diag::{Diagnostics, Sources};
+use ganc::model;
 use ganc::syntax::ast::{Expr, ExprKind, Spec};
 use ganc::syntax::layout::{self, Node};
 use ganc::syntax::{self, dump};
@@ -88,12 +89,13 @@ fn every_name_is_at_its_place() {
     assert!(seen > 400, "names with places: {seen}");
 }
 
-/// What is wrong with a text, as the user sees it.
+/// What is wrong with a text, as the user sees it: in its syntax, or else in its meaning. No files stand behind the data.
 fn check_text(sources: &Sources) -> String {
-    match syntax::parse(sources, Default::default()) {
-        Ok(_) => String::new(),
-        Err(found) => render::text(sources, found.items(), false),
-    }
+    let found = match syntax::parse(sources, Default::default()) {
+        Ok(spec) => model::resolve(&spec, sources, &|_| Err("no such file or folder".into())).1,
+        Err(found) => found,
+    };
+    render::text(sources, found.items(), false)
 }
 
 #[test]

@@ -160,12 +160,8 @@ impl<'t, 'm> Run<'t, 'm> {
                         let id = tables.draw(shape);
                         b.input(Source::Feed(id), shape)
                     };
-                    let mut emit = Emit {
-                        b: &mut self.b,
-                        training: self.training,
-                        slots: &mut slots[layer.slots.clone()],
-                        draw: &mut draw,
-                    };
+                    let mut emit =
+                        Emit { b: &mut self.b, training: self.training, slots: &mut slots[layer.slots.clone()], draw: &mut draw };
                     layer.layer.emit(&mut emit, &given)
                 }
                 Action::Data { .. } | Action::Noise(_) | Action::Unknown => panic!("{:?} in a net", instr.action),
@@ -269,11 +265,8 @@ fn align(b: &mut Builder, x: Value, ty: &Type, rank: usize) -> Value {
     }
     let batch = b.shape(x)[0];
     let plain = b.transpose(x, &to_user(shape.len()));
-    let full: Shape = [batch]
-        .into_iter()
-        .chain(std::iter::repeat_n(1, rank - shape.len()))
-        .chain(shape.iter().copied())
-        .collect();
+    let full: Shape =
+        [batch].into_iter().chain(std::iter::repeat_n(1, rank - shape.len())).chain(shape.iter().copied()).collect();
     let plain = b.reshape(plain, &full);
     b.transpose(plain, &to_inside(rank))
 }

@@ -14,7 +14,7 @@ pub struct Page {
 }
 
 /// The tables of all rooms, in the order of their codes. A room with codes of its own adds its table to this list.
-const TABLES: &[&[Page]] = &[syntax_pages::PAGES];
+const TABLES: &[&[Page]] = &[syntax_pages::PAGES, crate::model::codes::PAGES];
 
 /// All pages.
 pub fn all() -> impl Iterator<Item = &'static Page> {

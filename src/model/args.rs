@@ -236,9 +236,13 @@ pub fn read(to: &mut dyn Evaluate, callee: &str, span: Span, args: &[Arg], keys:
                 if slots[position].first().is_some_and(|a| a.name.is_some()) {
                     ok = false;
                     to.report(
-                        Diagnostic::new("E0203", arg.value.span, format!("`{}` is given twice to `{callee}`", keys[position].name))
-                            .label(format!("this is `{}` by its position", keys[position].name))
-                            .hint("put arguments without a name first"),
+                        Diagnostic::new(
+                            "E0203",
+                            arg.value.span,
+                            format!("`{}` is given twice to `{callee}`", keys[position].name),
+                        )
+                        .label(format!("this is `{}` by its position", keys[position].name))
+                        .hint("put arguments without a name first"),
                     );
                 }
                 slots[position].push(arg);
@@ -349,7 +353,11 @@ fn item(to: &mut dyn Evaluate, callee: &str, key: &Key, given: &[&Arg]) -> Optio
                 let (a, b) = (to.number(&items[0]), to.number(&items[1]));
                 let (a, b) = (a?, b?);
                 if a >= b {
-                    to.report(outside(callee, key, e, &format!("[{}, {}]", show(a), show(b)), "`[low, high]` with low below high"));
+                    to.report(
+                        Diagnostic::new("E0206", e.span, format!("the bounds of `{}` are not in order", key.name))
+                            .expected("the lower bound first")
+                            .found(format!("[{}, {}]", show(a), show(b))),
+                    );
                     return None;
                 }
                 Some(Item::Range([a, b]))
@@ -419,8 +427,10 @@ fn expectation(kind: &Kind) -> String {
 }
 
 fn wrong_kind(callee: &str, key: &Key, e: &Expr) -> Diagnostic {
-    let want = expectation(&key.kind);
-    Diagnostic::new("E0205", e.span, format!("`{}` of `{callee}` cannot be this", key.name)).label(format!("expected {want}")).expected(want).found(what(e))
+    Diagnostic::new("E0205", e.span, format!("`{}` of `{callee}` cannot be this", key.name))
+        .label(format!("this is {}", what(e)))
+        .expected(expectation(&key.kind))
+        .found(what(e))
 }
 
 fn outside(callee: &str, key: &Key, e: &Expr, found: &str, want: &str) -> Diagnostic {
@@ -442,7 +452,10 @@ fn too_many(callee: &str, span: Span, args: &[Arg], keys: &[Key]) -> Diagnostic 
         0 => format!("`{callee}` takes no arguments"),
         n => format!("`{callee}` takes at most {}", plural(n, "argument")),
     };
-    Diagnostic::new("E0203", span, message).label("one too many").expected(signature(callee, keys)).found(plural(args.len(), "argument"))
+    Diagnostic::new("E0203", span, message)
+        .label("one too many")
+        .expected(signature(callee, keys))
+        .found(plural(args.len(), "argument"))
 }
 
 fn unknown_key(callee: &str, name: &Name, keys: &[Key]) -> Diagnostic {
@@ -466,7 +479,11 @@ pub fn signature(callee: &str, keys: &[Key]) -> String {
         Default::Word(w) => format!("{}={w}", k.name),
         Default::Range(a, b) => format!("{}=[{}, {}]", k.name, show(a), show(b)),
     };
-    if keys.is_empty() { format!("`{callee}`") } else { format!("`{callee}({})`", keys.iter().map(one).collect::<Vec<_>>().join(", ")) }
+    if keys.is_empty() {
+        format!("`{callee}`")
+    } else {
+        format!("`{callee}({})`", keys.iter().map(one).collect::<Vec<_>>().join(", "))
+    }
 }
 
 fn text_of(key: &Key, item: &Item) -> String {

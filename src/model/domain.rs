@@ -45,7 +45,10 @@ impl Resolver<'_> {
             let d = Diagnostic::new("E0403", net.span, format!("the net `{}` is used but never learns", net.name))
                 .label("no player of this name under `game:`")
                 .related(place, "used here")
-                .hint(format!("add `min {}: ...` under `game:`, or name it beside another: `min G, {}: ...`", net.name, net.name));
+                .hint(format!(
+                    "add `min {}: ...` under `game:`, or name it beside another: `min G, {}: ...`",
+                    net.name, net.name
+                ));
             self.report(d);
         }
     }
@@ -62,7 +65,7 @@ impl Resolver<'_> {
             };
             for &id in &player.nets {
                 let net = &self.nets[id.index()];
-                let value = body.get(player.value).span;
+                let value = player.value_span;
                 if !learnable(net) {
                     found.push(
                         Diagnostic::new("E0410", player.span, format!("the net `{}` has no weights to learn", net.name))
@@ -76,11 +79,15 @@ impl Resolver<'_> {
                         format!("let `{}` occur in the value, or remove the player", net.name)
                     };
                     found.push(
-                        Diagnostic::new("E0404", player.span, format!("the objective of `{}` does not depend on `{}`", player.name, net.name))
-                            .label("its gradient would be zero")
-                            .related(value, format!("no gradient leads from here to `{}`", net.name))
-                            .expected(format!("a value computed with `{}`", net.name))
-                            .hint(hint),
+                        Diagnostic::new(
+                            "E0404",
+                            player.span,
+                            format!("the objective of `{}` does not depend on `{}`", player.name, net.name),
+                        )
+                        .label("its gradient would be zero")
+                        .related(value, format!("no gradient leads from here to `{}`", net.name))
+                        .expected(format!("a value computed with `{}`", net.name))
+                        .hint(hint),
                     );
                 }
             }
@@ -154,14 +161,18 @@ impl Resolver<'_> {
             let better = if word == "tanh" { "sigmoid" } else { "tanh" };
             let shown = |x: f64| super::numbers::show(x);
             found.push(
-                Diagnostic::new("W0503", place, format!("`{word}` gives values in [{a}, {b}], but `{}` lies in [{}, {}]", out.name, shown(low), shown(high)))
-                    .label(format!("the end of `{}`", net.name))
-                    .related(stream.span, format!("values in [{}, {}]", shown(low), shown(high)))
-                    .hint(if [low, high] == [0.0, 1.0] || [low, high] == [-1.0, 1.0] {
-                        format!("end with `{better}`, or set `range=[{a}, {b}]` in the data")
-                    } else {
-                        format!("set `range=[{a}, {b}]` in the data")
-                    }),
+                Diagnostic::new(
+                    "W0503",
+                    place,
+                    format!("`{word}` gives values in [{a}, {b}], but `{}` lies in [{}, {}]", out.name, shown(low), shown(high)),
+                )
+                .label(format!("the end of `{}`", net.name))
+                .related(stream.span, format!("values in [{}, {}]", shown(low), shown(high)))
+                .hint(if [low, high] == [0.0, 1.0] || [low, high] == [-1.0, 1.0] {
+                    format!("end with `{better}`, or set `range=[{a}, {b}]` in the data")
+                } else {
+                    format!("set `range=[{a}, {b}]` in the data")
+                }),
             );
         }
         for d in found {
@@ -187,10 +198,14 @@ impl Resolver<'_> {
                     }
                     let place = net.layers.iter().rev().find(|l| l.word == "sigmoid").map_or(net.span, |l| l.span);
                     found.push(
-                        Diagnostic::new("W0504", place, format!("the critic `{}` ends in a sigmoid, but its score is averaged as it is", net.name))
-                            .label("squeezes the score into [0, 1]")
-                            .related(body.get(v).span, "used without a logarithm, as in a Wasserstein game")
-                            .hint("a Wasserstein critic must be unbounded: remove the sigmoid"),
+                        Diagnostic::new(
+                            "W0504",
+                            place,
+                            format!("the critic `{}` ends in a sigmoid, but its score is averaged as it is", net.name),
+                        )
+                        .label("squeezes the score into [0, 1]")
+                        .related(body.get(v).span, "used without a logarithm, as in a Wasserstein game")
+                        .hint("a Wasserstein critic must be unbounded: remove the sigmoid"),
                     );
                 }
             }

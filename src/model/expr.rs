@@ -31,6 +31,9 @@ pub const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("grad", 2, Function::Grad),
 ];
 
+/// Functions of the language that this version does not have.
+const LATER: &[&str] = &["every", "history", "mix_styles", "until"];
+
 /// The name of a function in a spec; operators have their sign.
 pub fn function_name(f: Function) -> String {
     match f {
@@ -157,6 +160,9 @@ impl Resolver<'_> {
     pub fn outside_net(&mut self, name: &str, span: Span) -> Option<Diagnostic> {
         let net = self.frame().net.clone()?;
         let place = self.global().see(name)?.span;
+        let mut inputs: Vec<String> =
+            self.frame().locals.iter().filter(|l| l.origin == Origin::Input).map(|l| l.name.clone()).collect();
+        inputs.push(name.to_string());
         if let Some(l) = self.frames[0].locals.iter_mut().rev().find(|l| l.name == name) {
             l.used = true;
         }
@@ -165,7 +171,7 @@ impl Resolver<'_> {
                 .label("not an input of this net")
                 .related(place, "defined here")
                 .expected("one of the net's inputs, or a value named with `as`")
-                .hint(format!("add it to the signature: `{net}(..., {name})`")),
+                .hint(format!("add it to the signature: `{net}({})`", inputs.join(", "))),
         )
     }
 
@@ -275,6 +281,10 @@ impl Resolver<'_> {
             Diagnostic::new("E0202", callee.span, format!("`{name}` is a layer; layers stand in `nets` and `blocks`"))
                 .label("a layer has weights or settings of its own, an objective only functions")
                 .expected(format!("a net or one of {}", FUNCTIONS.iter().map(|f| f.0).collect::<Vec<_>>().join(", ")))
+        } else if LATER.contains(&name) {
+            Diagnostic::new("E0202", callee.span, format!("unknown function `{name}`"))
+                .label("part of the language, but this version of ganc does not have it yet")
+                .hint("`ganc explain E0202` lists the functions of this version")
         } else {
             let d = Diagnostic::new("E0202", callee.span, format!("unknown function or net `{name}`"))
                 .label("nothing has this name")
@@ -289,6 +299,9 @@ impl Resolver<'_> {
 
     /// The net called `name`, if it is defined above; marks it as used.
     pub fn net_named(&mut self, name: &str) -> Option<NetId> {
+        if FUNCTIONS.iter().any(|f| f.0 == name) {
+            return None;
+        }
         let i = self.nets.iter().position(|n| n.name == name)?;
         self.used_nets.insert(name.to_string());
         Some(NetId(i as u32))
@@ -421,10 +434,14 @@ impl Resolver<'_> {
                 let shape = broadcast(x, y);
                 if shape.is_none() {
                     self.report(
-                        Diagnostic::new("E0304", span, format!("the shapes {a} and {b} do not fit together in `{}`", function_name(f)))
-                            .label(format!("{a} with {b}"))
-                            .expected("equal sizes, or 1, in each axis counted from the last")
-                            .found(format!("{a} and {b}")),
+                        Diagnostic::new(
+                            "E0304",
+                            span,
+                            format!("the shapes {a} and {b} do not fit together in `{}`", function_name(f)),
+                        )
+                        .label(format!("{a} with {b}"))
+                        .expected("equal sizes, or 1, in each axis counted from the last")
+                        .found(format!("{a} and {b}")),
                     );
                 }
                 if let Some(s) = &shape
@@ -510,7 +527,11 @@ impl Evaluate for Resolver<'_> {
     fn number(&mut self, e: &Expr) -> Option<f64> {
         self.mark_numbers(e);
         let Some(frame) = self.frames.last() else { return None };
+        let outside = |name: &str| frame.net.is_some() && self.frames[0].see(name).is_some();
         let local = |name: &str| {
+            if frame.see(name).is_none() && outside(name) {
+                return Some(Meaning::Tensor);
+            }
             frame.see(name).map(|l| match l.bound {
                 Bound::Number(x) => Meaning::Number(x),
                 Bound::Value(v) if frame.body.get(v).ty == Type::Unknown => Meaning::Unknown,
@@ -531,7 +552,11 @@ impl Evaluate for Resolver<'_> {
             Type::Tensor(s) => Some((v, s)),
             Type::Unknown => None,
             found @ (Type::Number | Type::Class(_)) => {
-                let hint = if found == Type::Number { "numbers go into settings; a tensor has a shape" } else { "class labels cannot be used as tensors" };
+                let hint = if found == Type::Number {
+                    "numbers go into settings; a tensor has a shape"
+                } else {
+                    "class labels cannot be used as tensors"
+                };
                 self.report(
                     Diagnostic::new("E0209", e.span, "a tensor is needed here")
                         .label(format!("this is {found}"))
@@ -570,7 +595,9 @@ impl Resolver<'_> {
     /// Whether an expression stands for a tensor rather than for a number.
     pub fn is_tensor(&mut self, e: &Expr) -> bool {
         match &e.kind {
-            ExprKind::Name(n) => self.frame().see(n).is_some_and(|l| matches!(l.bound, Bound::Value(_)) && l.origin != Origin::Loop),
+            ExprKind::Name(n) => {
+                self.frame().see(n).is_some_and(|l| matches!(l.bound, Bound::Value(_)) && l.origin != Origin::Loop)
+            }
             ExprKind::Neg(x) | ExprKind::Mean(x) => self.is_tensor(x),
             ExprKind::Binary { left, right, .. } => self.is_tensor(left) || self.is_tensor(right),
             ExprKind::Call { callee, args } => {

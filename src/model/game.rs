@@ -51,7 +51,15 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             let name = nets.iter().map(|n: &NetId| self.nets[n.index()].name.as_str()).collect::<Vec<_>>().join(",");
-            self.players.push(Player { name, nets, maximise: role.maximise, value, turns: 1, span: o.span });
+            self.players.push(Player {
+                name,
+                nets,
+                maximise: role.maximise,
+                value,
+                turns: 1,
+                span: o.span,
+                value_span: o.value.span,
+            });
         }
     }
 

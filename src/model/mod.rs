@@ -13,7 +13,9 @@ pub mod layers;
 mod nets;
 mod numbers;
 mod resolver;
+mod sample;
 mod scope;
+mod settings;
 pub mod source;
 mod suggest;
 pub mod summary;
@@ -25,9 +27,10 @@ use crate::diag::{Diagnostics, Sources, Span};
 use crate::graph::{Shape, typed_id};
 use crate::syntax::ast::Spec;
 use layers::{Layer, Slot, show_shape};
+pub use sample::Sample;
 pub use source::{Column, DataSource, NoiseSource, Probe, StreamInfo};
 use std::fmt;
-pub use train::{InitRule, Length, Optimizer, Rule, Sample, Train};
+pub use train::{InitRule, Length, Moment, Optimizer, Rule, Train};
 
 /// Resolves names, shapes and settings of `spec`, whose places lie in `sources`. `probe` looks at the files behind data.
 /// The model is there exactly when no diagnostic is an error.
@@ -303,6 +306,8 @@ pub struct Player {
     pub turns: u32,
     /// Place of the key.
     pub span: Span,
+    /// Place of the value.
+    pub value_span: Span,
 }
 
 impl Body {

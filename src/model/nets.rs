@@ -1,13 +1,13 @@
 //! Networks: signatures, bodies, blocks expanded at each use.
 
 use super::args::{Evaluate, read};
+use super::expr::FUNCTIONS;
 use super::layers::{self, Definition, Make, show_shape};
 use super::numbers::{plural, what};
 use super::resolver::Resolver;
 use super::scope::{Bound, Frame, Origin};
 use super::suggest::did_you_mean;
 use super::{Action, Function, LayerUse, Net, NetId, NetOutput, Type, Val};
-use super::expr::FUNCTIONS;
 use crate::diag::{Diagnostic, Span};
 use crate::syntax::ast::{self, Arg, Expr, ExprKind, Name, Port, Stage, Stmt, StmtKind};
 
@@ -128,7 +128,13 @@ impl<'a> Resolver<'a> {
                 None | Some(Type::Unknown) => have,
                 Some(want) if have == Type::Unknown || have == *want => want.clone(),
                 Some(want) => {
-                    self.wrong_output(net, port, want, &have, if single { place } else { self.frames[self.frames.len() - 1].body.get(value).span });
+                    self.wrong_output(
+                        net,
+                        port,
+                        want,
+                        &have,
+                        if single { place } else { self.frames[self.frames.len() - 1].body.get(value).span },
+                    );
                     want.clone()
                 }
             };
@@ -170,8 +176,12 @@ impl<'a> Resolver<'a> {
             (Type::Tensor(w), Type::Tensor(h)) if w.len() == 1 && h.len() == 3 => {
                 format!("end it with a `conv` as large as the image and `flatten`, or with `flatten | dense({})`", w[0])
             }
-            (Type::Tensor(w), Type::Tensor(h)) if w.len() == 1 && h.len() == 1 => format!("the last layer should be `dense({})`", w[0]),
-            (Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Unknown, _) => "change the last layer, or the signature".to_string(),
+            (Type::Tensor(w), Type::Tensor(h)) if w.len() == 1 && h.len() == 1 => {
+                format!("the last layer should be `dense({})`", w[0])
+            }
+            (Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Unknown, _) => {
+                "change the last layer, or the signature".to_string()
+            }
         };
         let stated = match &port.name {
             Some(n) => format!("`{}` is {want}", n.text),
@@ -361,11 +371,17 @@ impl<'a> Resolver<'a> {
         }
         let d = match self.outside_net(name, name_span) {
             Some(d) if args.is_none() => d,
+            Some(_) | None if layers::LATER.contains(&name) => {
+                Diagnostic::new("E0202", name_span, format!("unknown layer `{name}`"))
+                    .label("part of the language, but this version of ganc does not have it yet")
+                    .hint("`ganc explain E0202` lists the layers of this version")
+            }
             Some(_) | None => {
                 let mut near: Vec<String> = layers::all().map(|d| d.word.to_string()).collect();
                 near.extend(self.spec.blocks.iter().map(|b| b.name.text.clone()));
                 near.extend(self.frame().locals.iter().map(|l| l.name.clone()));
-                let d = Diagnostic::new("E0202", name_span, format!("unknown layer `{name}`")).label("no layer, block or value has this name");
+                let d = Diagnostic::new("E0202", name_span, format!("unknown layer `{name}`"))
+                    .label("no layer, block or value has this name");
                 match did_you_mean(name, near.iter().map(String::as_str)) {
                     Some(h) => d.hint(h),
                     None => d.hint("`ganc explain E0202` lists the layers"),

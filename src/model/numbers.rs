@@ -129,13 +129,7 @@ impl<'a> Numbers<'a> {
         None
     }
 
-    fn name(
-        &mut self,
-        name: &str,
-        span: Span,
-        local: &dyn Fn(&str) -> Option<Meaning>,
-        diags: &mut Diagnostics,
-    ) -> Option<f64> {
+    fn name(&mut self, name: &str, span: Span, local: &dyn Fn(&str) -> Option<Meaning>, diags: &mut Diagnostics) -> Option<f64> {
         match local(name) {
             Some(Meaning::Number(x)) => return Some(x),
             Some(Meaning::Unknown) => return None,

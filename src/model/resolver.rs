@@ -2,7 +2,7 @@
 
 use super::numbers::{Numbers, plural, what};
 use super::scope::{Bound, Frame, Origin};
-use super::{Action, Column, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
+use super::{Action, Column, DataSource, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
 use crate::diag::{Diagnostic, Diagnostics, Sources, Span};
 use crate::syntax::ast::{Arg, Binding, Expr, ExprKind, Name, Spec};
 use std::collections::{HashMap, HashSet};
@@ -242,14 +242,30 @@ impl<'a> Resolver<'a> {
                 Some(Column::Class(k)) => Type::Class(*k),
                 None => {
                     let d = match &problem {
-                        Some(why) => Diagnostic::new("E0602", span, format!("what `{}` is cannot be known without its files", n.text))
-                            .label(why.clone())
-                            .hint("paths are relative to the folder ganc is started in"),
-                        None => Diagnostic::new("E0603", n.span, format!("this source gives no {} value", ordinal(i)))
-                            .label("nothing to name")
-                            .expected(format!("at most {}", plural(info.columns.len(), "name")))
-                            .found(plural(binding.names.len(), "name"))
-                            .hint("for `images`, labels come from folders inside the folder"),
+                        Some(why) => {
+                            Diagnostic::new("E0602", span, format!("what `{}` is cannot be known without its files", n.text))
+                                .label(why.clone())
+                                .hint("paths are relative to the folder ganc is started in")
+                        }
+                        None => {
+                            let d = Diagnostic::new("E0603", n.span, format!("this source gives no {} value", ordinal(i)))
+                                .label("nothing to name")
+                                .expected(format!("at most {}", plural(info.columns.len(), "name")))
+                                .found(plural(binding.names.len(), "name"));
+                            match source {
+                                DataSource::Images { .. } => {
+                                    d.hint("labels come from folders inside the folder, one for each class")
+                                }
+                                DataSource::Ring { .. }
+                                | DataSource::Grid { .. }
+                                | DataSource::SwissRoll { .. }
+                                | DataSource::Digits { .. }
+                                | DataSource::Shapes { .. }
+                                | DataSource::Mnist { .. }
+                                | DataSource::Idx { .. }
+                                | DataSource::Npy { .. } => d,
+                            }
+                        }
                     };
                     self.report(d);
                     Type::Unknown
@@ -307,7 +323,11 @@ impl<'a> Resolver<'a> {
         if outputs.len() != binding.names.len() {
             self.report(
                 Diagnostic::new("E0210", e.span, format!("{} stand on the left", plural(binding.names.len(), "name")))
-                    .label(if outputs.is_empty() { "not a net's call".to_string() } else { format!("gives {}", plural(outputs.len(), "value")) })
+                    .label(if outputs.is_empty() {
+                        "not a net's call".to_string()
+                    } else {
+                        format!("gives {}", plural(outputs.len(), "value"))
+                    })
                     .expected("a call of a net with as many outputs")
                     .found(what(e)),
             );
@@ -323,6 +343,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn finish(mut self, train: super::Train, sample: super::Sample) -> (Option<Model>, Diagnostics) {
+        // The user reads from top to bottom, whatever the order in which things were looked at.
+        let mut found = self.diags.items().to_vec();
+        found.sort_by_key(|d| d.span);
+        self.diags = Diagnostics::default();
+        found.into_iter().for_each(|d| self.diags.push(d));
         if self.diags.has_errors() {
             return (None, self.diags);
         }

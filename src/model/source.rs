@@ -210,16 +210,12 @@ const DATA: &[DataRule] = &[
         ],
         |a| DataSource::Grid { side: a.whole("side"), spacing: a.real("spacing"), std: a.real("std") },
     ),
-    (
-        "swiss_roll",
-        &[Key { name: "noise", kind: POSITIVE, default: Default::Number(0.5) }],
-        |a| DataSource::SwissRoll { noise: a.real("noise") },
-    ),
-    (
-        "digits",
-        &[Key { name: "size", kind: Kind::Whole(8, 256), default: Default::Number(28.0) }, IMAGE_RANGE],
-        |a| DataSource::Digits { size: a.whole("size"), range: a.range("range") },
-    ),
+    ("swiss_roll", &[Key { name: "noise", kind: POSITIVE, default: Default::Number(0.5) }], |a| DataSource::SwissRoll {
+        noise: a.real("noise"),
+    }),
+    ("digits", &[Key { name: "size", kind: Kind::Whole(8, 256), default: Default::Number(28.0) }, IMAGE_RANGE], |a| {
+        DataSource::Digits { size: a.whole("size"), range: a.range("range") }
+    }),
     (
         "shapes",
         &[
@@ -283,7 +279,9 @@ const DATA: &[DataRule] = &[
             range: a.range("range"),
         },
     ),
-    ("npy", &[Key { name: "path", kind: Kind::Text, default: Default::Required }], |a| DataSource::Npy { path: a.text("path").into() }),
+    ("npy", &[Key { name: "path", kind: Kind::Text, default: Default::Required }], |a| DataSource::Npy {
+        path: a.text("path").into(),
+    }),
 ];
 
 /// Reads a call of the `data` section, reporting to `to`; also gives the call as one would write it.

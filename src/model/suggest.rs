@@ -1,17 +1,12 @@
 //! Suggestions for misspelt words.
 
+use crate::diag::render::suggest;
+
 /// "did you mean `relu`?" when one of `candidates` is near `word`.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
-    nearest(word, candidates).map(|c| format!("did you mean `{c}`?"))
-}
-
-/// The candidate nearest to `word`, if it is near: at most a third of its letters differ (at least one may).
-pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let limit = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|c| (strsim::damerau_levenshtein(&word.to_lowercase(), &c.to_lowercase()), c))
-        .filter(|(d, c)| *d <= limit && c.chars().count() > *d)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, c)| c)
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    // A word cut short (`linear` for `linear_to_zero`) is far by its letters, and yet clear.
+    let longer = candidates.iter().filter(|c| word.len() >= 3 && c.starts_with(word)).min_by_key(|c| c.len());
+    let near = suggest(word, candidates.iter().copied()).or_else(|| longer.map(|c| c.to_string()));
+    near.map(|c| format!("did you mean `{c}`?"))
 }

@@ -120,7 +120,13 @@ fn train(model: &Model, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(decay) = t.ema {
         writeln!(f, "  ema {}", show(decay))?;
     }
-    writeln!(f, "  checkpoint every {} steps, samples every {}{}", t.checkpoint, t.samples, if t.exact_conv { ", exact convolutions" } else { "" })
+    writeln!(
+        f,
+        "  checkpoint every {} steps, samples every {}{}",
+        t.checkpoint,
+        t.samples,
+        if t.exact_conv { ", exact convolutions" } else { "" }
+    )
 }
 
 fn optimizer(o: &Optimizer) -> String {

@@ -12,7 +12,7 @@ impl Resolver<'_> {
         }
         let spec = self.spec;
         for item in spec.lets.iter().filter(|l| !self.numbers.is_used(&l.name.text)).collect::<Vec<_>>() {
-            self.warn(item.name.span, "the number", &item.name.text, "`let`");
+            self.warn(item.name.span, "the number", &item.name.text);
         }
         let locals: Vec<Local> = self.global().locals.clone();
         let used = |name: &str| locals.iter().any(|l| l.name == name && l.used);
@@ -21,20 +21,20 @@ impl Resolver<'_> {
             if let Some(first) = binding.names.first()
                 && !binding.names.iter().any(|n| used(&n.text))
             {
-                self.warn(first.span, "the stream", &first.text, "`data`");
+                self.warn(first.span, "the stream", &first.text);
             }
         }
         for name in spec.noise.iter().flat_map(|b| &b.names).filter(|n| !used(&n.text)) {
-            self.warn(name.span, "the noise", &name.text, "`noise`");
+            self.warn(name.span, "the noise", &name.text);
         }
         for name in spec.terms.iter().flat_map(|b| &b.names).filter(|n| !used(&n.text)) {
-            self.warn(name.span, "the term", &name.text, "`terms`");
+            self.warn(name.span, "the term", &name.text);
         }
         for block in spec.blocks.iter().filter(|b| !self.used_blocks.contains(&b.name.text)).collect::<Vec<_>>() {
-            self.warn(block.name.span, "the block", &block.name.text, "`blocks`");
+            self.warn(block.name.span, "the block", &block.name.text);
         }
         for net in spec.nets.iter().filter(|n| !self.used_nets.contains(&n.name.text)).collect::<Vec<_>>() {
-            self.warn(net.name.span, "the net", &net.name.text, "`nets`");
+            self.warn(net.name.span, "the net", &net.name.text);
         }
     }
 
@@ -48,15 +48,15 @@ impl Resolver<'_> {
                 continue;
             }
             let kind = if l.origin == Origin::Input { "the input" } else { "the value" };
-            self.warn(l.span, kind, &l.name, &format!("`{net}`"));
+            self.unused_warning(l.span, format!("{kind} `{}` of the net `{net}` is never used", l.name));
         }
     }
 
-    fn warn(&mut self, span: Span, kind: &str, name: &str, section: &str) {
-        self.report(
-            Diagnostic::new("W0501", span, format!("{kind} `{name}` of {section} is never used"))
-                .label("never used")
-                .hint("use it or remove it"),
-        );
+    fn warn(&mut self, span: Span, kind: &str, name: &str) {
+        self.unused_warning(span, format!("{kind} `{name}` is never used"));
+    }
+
+    fn unused_warning(&mut self, span: Span, message: String) {
+        self.report(Diagnostic::new("W0501", span, message).label("never used").hint("use it or remove it"));
     }
 }

@@ -276,7 +276,10 @@ impl Executable {
         rows.sort_by(|a, b| b.0.total_cmp(&a.0));
         println!("total {:.3} ms on one thread", total * 1e3);
         for (s, k) in rows.iter().take(40) {
-            let gf = match &self.plan.kernels[*k].kind { Kind::Tiles(t, _) => format!("{:.1} GF/s", t.flops() as f64 / s / 1e9), _ => String::new() };
+            let gf = match &self.plan.kernels[*k].kind {
+                Kind::Tiles(t, _) => format!("{:.1} GF/s", t.flops() as f64 / s / 1e9),
+                _ => String::new(),
+            };
             println!("{:8.3} ms {gf} {}", s * 1e3, &lines[*k][..lines[*k].len().min(170)]);
         }
     }

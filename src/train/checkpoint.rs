@@ -154,7 +154,8 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>, TensorError> {
 /// Loads the newest checkpoint of `folder` that is whole, and returns its path.
 /// Errors: there is none, or it belongs to another spec; the message names what differs.
 pub fn resume(session: &mut Session, folder: &Path) -> Result<PathBuf, TensorError> {
-    let mut last = TensorError::Content { path: folder.into(), problem: "no checkpoint (step-*.safetensors) in this folder".into() };
+    let mut last =
+        TensorError::Content { path: folder.into(), problem: "no checkpoint (step-*.safetensors) in this folder".into() };
     for path in list(folder)?.into_iter().rev() {
         match load(session, &path) {
             Ok(()) => return Ok(path),
@@ -172,7 +173,11 @@ fn load(session: &mut Session, path: &Path) -> Result<(), TensorError> {
         .and_then(|p| serde_json::from_str(p).ok())
         .ok_or_else(|| content(format!("no `{PROGRESS}` in its metadata: not a checkpoint of ganc's")))?;
     if progress.updates.len() != session.program.players.len() {
-        return Err(content(format!("it has {} players, the spec has {}", progress.updates.len(), session.program.players.len())));
+        return Err(content(format!(
+            "it has {} players, the spec has {}",
+            progress.updates.len(),
+            session.program.players.len()
+        )));
     }
     fill_states(&session.program, &mut session.memory, &tensors, path, true)?;
     if let Some(seed) = metadata.get(SEED).and_then(|s| s.parse().ok()) {

@@ -33,7 +33,10 @@ pub fn replay(session: &mut Session, feeds: &Tensors, path: &Path) -> Result<Res
         }
         session.run_phase(phase);
         for (name, data) in session.phases()[phase].results() {
-            let layout = name.strip_prefix("grad.").and_then(|n| session.program.state(n)).map(|id| &session.program.states[id.index()].layout);
+            let layout = name
+                .strip_prefix("grad.")
+                .and_then(|n| session.program.state(n))
+                .map(|id| &session.program.states[id.index()].layout);
             let (shape, data) = match layout {
                 Some(l) => (l.shape.clone(), to_torch(l, data)),
                 None => (Vec::new(), data.to_vec()),
@@ -47,10 +50,8 @@ pub fn replay(session: &mut Session, feeds: &Tensors, path: &Path) -> Result<Res
             session.progress.step += 1;
         }
     }
-    let mut all: Results = order
-        .into_iter()
-        .filter_map(|name| results.remove(&name).map(|(shape, data)| (name, shape, data)))
-        .collect();
+    let mut all: Results =
+        order.into_iter().filter_map(|name| results.remove(&name).map(|(shape, data)| (name, shape, data))).collect();
     let states = super::checkpoint::states(&session.program, &session.memory);
     for ((name, shape, data), state) in states.into_iter().zip(&session.program.states) {
         match state.role {

@@ -137,11 +137,8 @@ impl Layer for Prelu {
     fn emit(&self, e: &mut Emit, x: &[Value]) -> Value {
         let x = x[0];
         let shape = e.b.shape(x).to_vec();
-        let slope = if e.b.shape(e.slots[0]) == [1] {
-            e.b.splat(e.slots[0], &shape)
-        } else {
-            per_channel(e.b, e.slots[0], &shape)
-        };
+        let slope =
+            if e.b.shape(e.slots[0]) == [1] { e.b.splat(e.slots[0], &shape) } else { per_channel(e.b, e.slots[0], &shape) };
         let low = e.b.mul(slope, x);
         at_or_below_zero(e.b, x, low, x)
     }

@@ -71,11 +71,15 @@ fn conv(args: &Args, m: &mut Make) -> Option<Made> {
         let padded = big[i] + 2 * pad[i];
         if k[i] > padded {
             m.found.push(
-                Diagnostic::new("E0303", args.span("k"), format!("the kernel of `conv` is larger than the image of shape {}", show_shape(m.input)))
-                    .label(format!("a kernel of {} over {padded} {}", k[i], AXES[i]))
-                    .expected(format!("a kernel of at most {padded} ({} {}, {} of padding on each side)", big[i], AXES[i], pad[i]))
-                    .found(k[i].to_string())
-                    .hint("use a smaller kernel, more padding, or fewer strided layers before this one"),
+                Diagnostic::new(
+                    "E0303",
+                    args.span("k"),
+                    format!("the kernel of `conv` is larger than the image of shape {}", show_shape(m.input)),
+                )
+                .label(format!("a kernel of {} over {padded} {}", k[i], AXES[i]))
+                .expected(format!("a kernel of at most {padded} ({} {}, {} of padding on each side)", big[i], AXES[i], pad[i]))
+                .found(k[i].to_string())
+                .hint("use a smaller kernel, more padding, or fewer strided layers before this one"),
             );
             return None;
         }
@@ -83,7 +87,11 @@ fn conv(args: &Args, m: &mut Make) -> Option<Made> {
         let left = (padded - k[i]) % stride[i];
         if left > pad[i] {
             let unused = left - pad[i];
-            let d = Diagnostic::new("W0502", m.span, format!("the last {unused} of {} {} are never looked at", big[i], AXES[i]))
+            let what = match unused {
+                1 => format!("the last of {} {} is never looked at", big[i], AXES[i]),
+                n => format!("the last {n} of {} {} are never looked at", big[i], AXES[i]),
+            };
+            let d = Diagnostic::new("W0502", m.span, what)
                 .label(format!("({} + 2*{} - {}) is not a multiple of the stride {}", big[i], pad[i], k[i], stride[i]))
                 .found(format!("an image of shape {}", show_shape(m.input)))
                 .hint("choose kernel, stride and padding so that (size + 2*pad - k) is a multiple of the stride; k=4, stride=2, pad=1 halves an even size");

@@ -43,6 +43,30 @@ pub fn all() -> impl Iterator<Item = &'static Definition> {
     TABLE.iter().flat_map(|t| t.iter())
 }
 
+/// Words of the language that this version has no layer for.
+pub const LATER: &[&str] = &[
+    "adain",
+    "bias",
+    "blur",
+    "conditional_batch_norm",
+    "const",
+    "embed",
+    "glu",
+    "group_norm",
+    "instance_norm",
+    "minibatch_stddev",
+    "noise_inject",
+    "one_hot",
+    "pixel_norm",
+    "pixel_shuffle",
+    "project",
+    "reflect_pad",
+    "replication_pad",
+    "self_attention",
+    "split",
+    "tile",
+];
+
 /// What a layer is made for, and where it complains.
 pub struct Make<'a> {
     /// Shape of the value that flows in.
