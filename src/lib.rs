@@ -7,6 +7,7 @@
 //! ```
 
 pub mod build;
+pub mod cli;
 pub mod codegen;
 pub mod data;
 pub mod diag;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `ganc` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ganc::cli::main()
+}

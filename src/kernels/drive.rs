@@ -70,12 +70,19 @@ impl TileJob {
             let row_parts = rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24)));
             let parts = row_parts * t.phases.len();
             let panel_parts = if by_column { wanted.div_ceil(parts).min(panels) } else { 1 };
-            let images: Vec<Range<usize>> = if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
+            let images: Vec<Range<usize>> =
+                if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
             for images in images {
                 for phase in 0..t.phases.len() {
                     for rows in chunks(rows, row_parts) {
                         for panels in chunks(panels, panel_parts) {
-                            tasks.push(Task { images: images.clone(), phases: phase..phase + 1, rows: rows.clone(), panels, grid_rows });
+                            tasks.push(Task {
+                                images: images.clone(),
+                                phases: phase..phase + 1,
+                                rows: rows.clone(),
+                                panels,
+                                grid_rows,
+                            });
                         }
                     }
                 }
@@ -287,7 +294,11 @@ impl Block<'_> {
         let count = rows.len() * p.nx;
         // SAFETY: the offsets are those that `t` describes.
         let (a, b, c) = unsafe {
-            (a.add(t.a_offset + image * t.a_image + p.a), b.add(image * t.b_image + self.b_row * width), c.add(image * t.c_image + p.c + column))
+            (
+                a.add(t.a_offset + image * t.a_image + p.a),
+                b.add(image * t.b_image + self.b_row * width),
+                c.add(image * t.c_image + p.c + column),
+            )
         };
         // Tiles of nearly equal height: no small remainder.
         let tiles = count.div_ceil(self.kernel.rows);

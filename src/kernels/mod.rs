@@ -8,10 +8,12 @@ mod avx2;
 mod border;
 mod drive;
 mod pack;
+mod peak;
 
 pub use border::zero_border;
 pub use drive::{Task, TileJob, run_tiles};
 pub use pack::{pack_panels, pack_tasks};
+pub use peak::peak;
 
 /// Most rows of any micro-kernel's tile.
 pub const MOST_ROWS: usize = 8;

@@ -101,7 +101,7 @@ struct Stage {
 impl Executable {
     /// Compiles `plan` and binds it to `memory`.
     /// Errors: see [`compile`].
-    pub fn new(plan: Plan, host: &Host, memory: &mut Memory) -> Result<Executable, String> {
+    pub fn new(plan: Plan, host: &Host, memory: &Memory) -> Result<Executable, String> {
         let compiled = compile(&plan, host)?;
         let arena = Buffer::new(plan.arena);
         let mut result_buffers: Vec<(BufferId, Buffer)> = Vec::new();

@@ -11,6 +11,7 @@ pub mod dump;
 mod fmt;
 mod grammar;
 pub mod layout;
+pub mod print;
 mod scalar;
 mod sections;
 mod set;

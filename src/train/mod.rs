@@ -1,10 +1,14 @@
-//! Training: states and how they start, steps, schedules, checkpoints, replays.
+//! Training: states and how they start, steps, schedules, checkpoints, replays, samples.
 
 pub mod checkpoint;
 pub mod layout;
 pub mod replay;
+mod sampling;
 pub mod scalars;
 mod session;
 mod start;
+mod trained;
 
+pub use sampling::{Sampling, reads};
 pub use session::{Options, Progress, Session, fill, pool};
+pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};

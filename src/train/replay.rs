@@ -15,6 +15,39 @@ use std::path::Path;
 /// Named tensors with their shapes.
 pub type Results = Vec<(String, Vec<usize>, Vec<f32>)>;
 
+/// The batch size that the feeds have: their second axis; `None` where they are empty.
+/// Errors: they differ, or a feed has no batch axis.
+pub fn batch(feeds: &Tensors, path: &Path) -> Result<Option<usize>, TensorError> {
+    common_axis(feeds, path, 1)
+}
+
+/// The number of rows that arrays given to a net have: their first axis.
+/// Errors: they differ, or there are none.
+pub fn rows(feeds: &Tensors, path: &Path) -> Result<usize, TensorError> {
+    let none = || TensorError::Content { path: path.into(), problem: "no arrays in the file".into() };
+    common_axis(feeds, path, 0)?.ok_or_else(none)
+}
+
+fn common_axis(feeds: &Tensors, path: &Path, axis: usize) -> Result<Option<usize>, TensorError> {
+    let mut names: Vec<&String> = feeds.keys().collect();
+    names.sort();
+    let mut found: Option<(usize, &String)> = None;
+    for name in names {
+        let shape = &feeds[name].0;
+        let problem = match (shape.get(axis), found) {
+            (Some(&n), _) if n == 0 => format!("`{name}` is {shape:?}: expected at least one sample"),
+            (Some(&n), Some((m, first))) if n != m => format!("`{name}` has {n} samples, `{first}` has {m}"),
+            (Some(&n), _) => {
+                found = Some((n, name));
+                continue;
+            }
+            (None, _) => format!("`{name}` is {shape:?}: expected {} axes or more", axis + 1),
+        };
+        return Err(TensorError::Content { path: path.into(), problem });
+    }
+    Ok(found.map(|f| f.0))
+}
+
 /// Runs as many steps as `feeds` has.
 /// Errors: feeds are missing or have the wrong shape; the message names them and what was expected.
 pub fn replay(session: &mut Session, feeds: &Tensors, path: &Path) -> Result<Results, TensorError> {

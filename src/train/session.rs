@@ -3,10 +3,11 @@
 //! Holds between steps: every state is what the steps so far made of it; nothing else carries over, so states and
 //! [`Progress`] are all that a checkpoint needs.
 
+use super::sampling::reads;
 use super::{scalars, start};
 use crate::build::{Feed, FeedSource, Program};
 use crate::codegen::Host;
-use crate::graph::{FeedId, Op, ScalarId, Source};
+use crate::graph::{FeedId, ScalarId};
 use crate::opt;
 use crate::runtime::random::Stream;
 use crate::runtime::{Executable, Memory};
@@ -71,7 +72,7 @@ impl Session {
             .map(|p| {
                 let graph = if options.keep_gradients { p.graph.clone() } else { opt::without_gradients(&p.graph) };
                 let plan = schedule::plan(&opt::lower(&graph), host.target());
-                pool.install(|| Executable::new(plan, host, &mut memory))
+                pool.install(|| Executable::new(plan, host, &memory))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let progress = Progress { updates: vec![0; program.players.len()], ..Progress::default() };
@@ -81,6 +82,11 @@ impl Session {
     /// The compiled phases.
     pub fn phases(&self) -> &[Executable] {
         &self.phases
+    }
+
+    /// Threads, tables and memory at once.
+    pub fn parts(&mut self) -> (&rayon::ThreadPool, &Program, &mut Memory) {
+        (&self.pool, &self.program, &mut self.memory)
     }
 
     /// The threads that run it.
@@ -124,11 +130,7 @@ impl Session {
 
     /// Whether a phase reads the feed called `name`.
     pub fn uses(&self, name: &str) -> bool {
-        let id = self.program.feed(name);
-        self.program.phases.iter().flat_map(|p| p.graph.nodes()).any(|n| match n.op {
-            Op::Input(Source::Feed(f)) => Some(f) == id,
-            _ => false,
-        })
+        self.program.feed(name).is_some_and(|id| self.program.phases.iter().any(|p| reads(&p.graph, id)))
     }
 
     /// Whether a feed is data, which the caller gives.

@@ -1,0 +1,6 @@
+//! stub
+#[derive(clap::Args)]
+pub struct Run {}
+pub fn run(_: Run) -> Result<(), super::Failure> {
+    Ok(())
+}

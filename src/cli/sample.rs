@@ -1,0 +1,6 @@
+//! stub
+#[derive(clap::Args)]
+pub struct Sample {}
+pub fn run(_: Sample) -> Result<(), super::Failure> {
+    Ok(())
+}
