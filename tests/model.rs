@@ -399,6 +399,25 @@ fn hostile_specs_end_in_errors() {
     let nested = "    - repeat 1000:\n        - repeat 1000:\n            - repeat 1000:\n                - relu";
     let (model, messages) = resolve(&spec("  n: 2", nested));
     assert!(model.is_none() && messages.contains("E0214"), "{messages}");
+    let nets: Vec<String> = (0..1200).map(|i| format!("  N{i}(x) -> x: relu")).collect();
+    let (model, messages) =
+        resolve(&spec("  n: 2", "    - dense(n)").replace("nets:\n", &format!("nets:\n{}\n", nets.join("\n"))));
+    assert!(model.is_none() && messages.contains("E0214"), "{messages}");
+    let sum = (0..120)
+        .map(|i| {
+            format!(
+                "  t{i}: {}\n",
+                vec![format!("x^{}.5", i + 2); 120]
+                    .iter()
+                    .enumerate()
+                    .map(|(k, p)| format!("{p}*{k}.5"))
+                    .collect::<Vec<_>>()
+                    .join(" + ")
+            )
+        })
+        .collect::<String>();
+    let (model, messages) = resolve(&spec("  n: 2", "    - dense(n)").replace("game:\n", &format!("terms:\n{sum}\ngame:\n")));
+    assert!(model.is_none() && messages.contains("E0214"), "{messages}");
     let (model, messages) = resolve(&spec("  n: 1e300*1e300", "    - dense(2)"));
     assert!(model.is_none() && messages.contains("E0208"), "{messages}");
     let (model, messages) =

@@ -31,6 +31,9 @@ pub const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("grad", 2, Function::Grad),
 ];
 
+/// Most values that terms and objectives, or one net, may have.
+const MOST_VALUES: usize = 20_000;
+
 /// Functions of the language that this version does not have.
 const LATER: &[&str] = &["every", "history", "mix_styles", "until"];
 
@@ -357,6 +360,12 @@ impl Resolver<'_> {
     pub fn apply(&mut self, f: Function, values: Vec<Val>, span: Span) -> Val {
         let types: Vec<Type> = values.iter().map(|&v| self.ty(v)).collect();
         if types.contains(&Type::Unknown) {
+            return self.unknown(span);
+        }
+        if self.frame().body.instrs().len() > MOST_VALUES {
+            let d =
+                Diagnostic::new("E0214", span, "too many calculations").expected(format!("at most {MOST_VALUES} in one place"));
+            self.report_once(d, "values");
             return self.unknown(span);
         }
         let numbers: Option<Vec<f64>> = values.iter().map(|&v| self.frame().number(v)).collect();
