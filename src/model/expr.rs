@@ -535,7 +535,7 @@ fn fold(f: Function, x: &[f64]) -> Option<f64> {
 impl Evaluate for Resolver<'_> {
     fn number(&mut self, e: &Expr) -> Option<f64> {
         self.mark_numbers(e);
-        let Some(frame) = self.frames.last() else { return None };
+        let frame = self.frames.last()?;
         let outside = |name: &str| frame.net.is_some() && self.frames[0].see(name).is_some();
         let local = |name: &str| {
             if frame.see(name).is_none() && outside(name) {

@@ -13,6 +13,8 @@ use crate::syntax::ast::{self, Arg, Expr, ExprKind, Name, Port, Stage, Stmt, Stm
 
 /// Most layers that all nets may have together once blocks and loops are expanded.
 const MOST_LAYERS: usize = 10_000;
+/// Deepest nesting of blocks in blocks.
+const MOST_NESTED: usize = 32;
 /// Most statements that all nets may expand to.
 const MOST_WORK: usize = 100_000;
 
@@ -457,6 +459,9 @@ impl<'a> Resolver<'a> {
                     .hint("a block can use others, but none that leads back to it"),
             );
             return self.unknown(span);
+        }
+        if self.block_stack.len() >= MOST_NESTED {
+            return self.too_large(span, format!("blocks in blocks, {MOST_NESTED} deep"));
         }
         let mut values: Vec<Option<Bound>> = block.params.iter().map(|_| None).collect();
         let mut ok = true;

@@ -40,7 +40,7 @@ pub fn resolve(spec: &Spec, sources: &Sources, probe: &Probe) -> (Option<Model>,
 /// Findings of one run; more would not be read.
 const MOST_FINDINGS: usize = 200;
 /// Most nets of a spec.
-const MOST_NETS: usize = 1000;
+const MOST_NETS: usize = 256;
 
 /// What the parts of resolution share.
 pub struct Resolver<'a> {
