@@ -59,17 +59,13 @@ impl Tile<'_> {
         self.start(&sums, &c);
         let a: Vec<Value> = (0..self.rows).map(|r| self.field(offset_of!(TileArgs, a_rows) + 8 * r)).collect();
         let b = self.field(offset_of!(TileArgs, b));
-        let blocks = self.field(offset_of!(TileArgs, blocks));
         let segments = self.field(offset_of!(TileArgs, segments));
         let k = self.field(offset_of!(TileArgs, k));
         let steps = |t: &mut Self, a, b| (t.field(a), t.field(b));
-        let block = steps(self, offset_of!(TileArgs, a_block), offset_of!(TileArgs, b_block));
         let segment = steps(self, offset_of!(TileArgs, a_segment), offset_of!(TileArgs, b_segment));
         let step = steps(self, offset_of!(TileArgs, a_step), offset_of!(TileArgs, b_step));
-        self.repeat(blocks, block, a, b, &mut |t, a, b| {
-            t.repeat(segments, segment, a, b, &mut |t, a, b| {
-                t.repeat(k, step, a, b, &mut |t, a, b| t.products(&sums, &a, b));
-            });
+        self.repeat(segments, segment, a, b, &mut |t, a, b| {
+            t.repeat(k, step, a, b, &mut |t, a, b| t.products(&sums, &a, b));
         });
         for (row, vars) in c.iter().zip(&sums) {
             for (half, &v) in vars.iter().enumerate() {

@@ -35,22 +35,19 @@ unsafe fn sums<const R: usize>(g: &TileArgs) {
                 high[r] = _mm256_loadu_ps(g.c_rows[r].add(8));
             }
         }
-        for block in 0..g.blocks {
-            for segment in 0..g.segments {
-                let offset = block * g.a_block + segment * g.a_segment;
-                let mut a: [*const f32; R] = std::array::from_fn(|r| g.a_rows[r].byte_add(offset));
-                let mut b = g.b.byte_add(block * g.b_block + segment * g.b_segment);
-                for _ in 0..g.k {
-                    let b_low = _mm256_loadu_ps(b);
-                    let b_high = _mm256_loadu_ps(b.add(8));
-                    for r in 0..R {
-                        let x: __m256 = _mm256_broadcast_ss(&*a[r]);
-                        low[r] = _mm256_fmadd_ps(x, b_low, low[r]);
-                        high[r] = _mm256_fmadd_ps(x, b_high, high[r]);
-                        a[r] = a[r].byte_add(g.a_step);
-                    }
-                    b = b.byte_add(g.b_step);
+        for segment in 0..g.segments {
+            let mut a: [*const f32; R] = std::array::from_fn(|r| g.a_rows[r].byte_add(segment * g.a_segment));
+            let mut b = g.b.byte_add(segment * g.b_segment);
+            for _ in 0..g.k {
+                let b_low = _mm256_loadu_ps(b);
+                let b_high = _mm256_loadu_ps(b.add(8));
+                for r in 0..R {
+                    let x: __m256 = _mm256_broadcast_ss(&*a[r]);
+                    low[r] = _mm256_fmadd_ps(x, b_low, low[r]);
+                    high[r] = _mm256_fmadd_ps(x, b_high, high[r]);
+                    a[r] = a[r].byte_add(g.a_step);
                 }
+                b = b.byte_add(g.b_step);
             }
         }
         for r in 0..R {

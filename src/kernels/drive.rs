@@ -5,6 +5,7 @@
 
 use super::{MOST_ROWS, MicroKernel, TileArgs};
 use crate::schedule::tiles::{Phase, Tiles};
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// How a product is cut into tasks.
@@ -31,10 +32,23 @@ pub struct Task {
 
 /// Operations of a task, roughly.
 const TASK_FLOPS: usize = 2_000_000;
+/// Tasks that keep all threads of a usual machine busy.
+const ENOUGH_TASKS: usize = 8;
 /// Most tasks of a product.
 const MOST_TASKS: usize = 64;
 /// Elements of the left operand that a task walks for each panel; they should stay in the second-level cache.
 const CACHED: usize = 96 * 1024;
+/// Most rows of a task that copies its left operand, and how many `k` it copies at a time: the copy stays in the second-level
+/// cache.
+const COPIED_ROWS: usize = 96;
+const COPIED_DEPTH: usize = 256;
+/// A tile of the copy starts this many elements after the end of the one before: whole vectors may be written past it.
+const COPY_SLACK: usize = 8;
+
+thread_local! {
+    /// The copy of a left operand; grows to the largest one once.
+    static COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 fn chunks(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     let size = len.div_ceil(parts.clamp(1, len.max(1)));
@@ -50,13 +64,19 @@ impl TileJob {
         let rows = t.phases.iter().map(|p| p.ny).max().unwrap_or(0);
         let grid_rows = rows;
         let mut tasks = Vec::new();
-        if t.sum_images {
-            let row_parts = (wanted / t.phases.len()).clamp(1, rows.div_ceil(48));
-            let panel_parts = wanted.div_ceil(t.phases.len() * row_parts).min(panels);
-            for phase in 0..t.phases.len() {
-                for rows in chunks(rows, row_parts) {
-                    for panels in chunks(panels, panel_parts) {
-                        tasks.push(Task { images: 0..t.images, phases: phase..phase + 1, rows: rows.clone(), panels, grid_rows });
+        if t.rows_are_neighbours() {
+            // Every task reads the whole right operand: few rows would make it wait for memory.
+            let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len());
+            let row_parts = rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24)));
+            let parts = row_parts * t.phases.len();
+            let panel_parts = if by_column { wanted.div_ceil(parts).min(panels) } else { 1 };
+            let images: Vec<Range<usize>> = if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
+            for images in images {
+                for phase in 0..t.phases.len() {
+                    for rows in chunks(rows, row_parts) {
+                        for panels in chunks(panels, panel_parts) {
+                            tasks.push(Task { images: images.clone(), phases: phase..phase + 1, rows: rows.clone(), panels, grid_rows });
+                        }
                     }
                 }
             }
@@ -87,46 +107,173 @@ impl TileJob {
 /// Runs one task.
 ///
 /// # Safety
-/// `a`, `b` and `c` point to the first elements of the buffers that `t` describes, with 64 readable bytes after the end of `b`;
+/// `a`, `b` and `c` point to the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each;
 /// nobody else writes what the task owns; the CPU can run `kernel`.
 pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, a: *const f32, b: *const f32, c: *mut f32) {
     let mut scratch = [0.0f32; MOST_ROWS * 64];
     let packed_rows = t.packed_rows();
     for phase in &t.phases[task.phases.clone()] {
-        if t.sum_images {
-            // So many images at a time that sums in memory are touched rarely and operands stay in cache.
-            let per_image = phase.segments * phase.k;
-            let blocks = (512 / per_image.max(1)).clamp(1, task.images.len());
-            for images in chunks(task.images.len(), task.images.len().div_ceil(blocks)) {
-                for panel in task.panels.clone() {
-                    let job =
-                        Block { t, kernel, phase, task, images: images.clone(), panel, accumulate: images.start > 0, b_row: 0 };
-                    // SAFETY: passed on from the caller.
-                    unsafe { job.run(a, b, c, &mut scratch) };
-                }
-            }
-        } else {
-            for panel in task.panels.clone() {
-                for image in task.images.clone() {
-                    let b_row = panel * packed_rows + phase.b_row;
-                    let job = Block { t, kernel, phase, task, images: image..image + 1, panel, accumulate: false, b_row };
-                    // SAFETY: passed on from the caller.
-                    unsafe { job.run(a, b, c, &mut scratch) };
-                }
+        if t.rows_are_neighbours() {
+            // SAFETY: passed on from the caller.
+            unsafe { copied(t, kernel, phase, task, a, b, c, &mut scratch) };
+            continue;
+        }
+        for panel in task.panels.clone() {
+            for image in task.images.clone() {
+                let b_row = panel * packed_rows + phase.b_row;
+                let job = Block { t, kernel, phase, task, image, panel, b_row };
+                // SAFETY: passed on from the caller.
+                unsafe { job.run(a, b, c, &mut scratch) };
             }
         }
     }
 }
 
-/// The tiles of one phase, one panel and one image (or the images summed up at a time).
+/// One phase of a task whose left operand is copied, some `k` at a time, into the order in which tiles read it.
+///
+/// # Safety
+/// As [`run_tiles`].
+#[allow(clippy::too_many_arguments)]
+unsafe fn copied(
+    t: &Tiles,
+    kernel: &MicroKernel,
+    p: &Phase,
+    task: &Task,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    scratch: &mut [f32; MOST_ROWS * 64],
+) {
+    let (height, width) = (kernel.rows, kernel.columns);
+    let rows = task.rows.start.min(p.ny)..task.rows.end.min(p.ny);
+    let tiles = rows.len().div_ceil(height);
+    let depth = task.images.len() * p.segments * p.k;
+    let tile_len = COPIED_DEPTH * height + COPY_SLACK;
+    let image = task.images.start;
+    COPY.with_borrow_mut(|copy| {
+        if copy.len() < tiles * tile_len {
+            copy.resize(tiles * tile_len, 0.0);
+        }
+        let copy = copy.as_mut_ptr();
+        for start in (0..depth).step_by(COPIED_DEPTH) {
+            let some = start..(start + COPIED_DEPTH).min(depth);
+            // SAFETY: the rows and `k` are those of the phase; the copy has room for them.
+            unsafe { copy_left(t, p, image, rows.clone(), some.clone(), height, a, copy, tile_len) };
+            for panel in task.panels.clone() {
+                let (column, image_b) = (panel * width, if t.sum_images { 0 } else { image * t.b_image });
+                // SAFETY: panel `panel` of the packed operand.
+                let panel_b = unsafe { b.add(image_b + (panel * t.packed_rows() + p.b_row + some.start) * width) };
+                for tile in 0..tiles {
+                    let first = rows.start + tile * height;
+                    let mut args = TileArgs::new(panel_b, some.len(), width);
+                    args.a_step = height * 4;
+                    args.accumulate = usize::from(start > 0);
+                    let mut whole = [c; MOST_ROWS];
+                    let here = height.min(rows.end - first);
+                    for r in 0..here {
+                        // SAFETY: row `first + r` is the task's; the copy holds the tile.
+                        unsafe {
+                            args.a_rows[r] = copy.add(tile * tile_len + r);
+                            whole[r] = c.add(image * t.c_image + p.c + (first + r) * p.c_y + column);
+                        }
+                    }
+                    // SAFETY: all addresses are inside the buffers.
+                    unsafe { finish(kernel, args, whole, here, width.min(t.n - column), scratch) };
+                }
+            }
+        }
+    });
+}
+
+/// Copies rows `rows` and products `depth` (over images, segments and `k`) of the left operand into tiles `[k][height]`.
+///
+/// # Safety
+/// The rows and products are those of phase `p`; `copy` has room for all tiles.
+#[allow(clippy::too_many_arguments)]
+unsafe fn copy_left(
+    t: &Tiles,
+    p: &Phase,
+    image: usize,
+    rows: Range<usize>,
+    depth: Range<usize>,
+    height: usize,
+    a: *const f32,
+    copy: *mut f32,
+    tile_len: usize,
+) {
+    let whole = rows.len() / height;
+    let (mut k, rest) = (depth.start % p.k, depth.start / p.k);
+    let (mut segment, mut image) = (rest % p.segments, image + rest / p.segments);
+    for to in 0..depth.len() {
+        let place = t.a_offset + image * t.a_image + segment * t.a_segment + k * t.a_step + p.a + rows.start;
+        k += 1;
+        if k == p.k {
+            (k, segment) = (0, segment + 1);
+        }
+        if segment == p.segments {
+            (segment, image) = (0, image + 1);
+        }
+        // SAFETY: this product of the phase's first row, and of the rows after it, which are its neighbours.
+        unsafe {
+            let from = a.add(place);
+            let to = copy.add(to * height);
+            // Eight at a time: what is too much is overwritten by the next product, or lies in the slack.
+            if height <= 8 {
+                for tile in 0..whole.saturating_sub(1) {
+                    let eight = from.add(tile * height).cast::<[f32; 8]>().read_unaligned();
+                    to.add(tile * tile_len).cast::<[f32; 8]>().write_unaligned(eight);
+                }
+            }
+            let done = if height <= 8 { whole.saturating_sub(1) } else { 0 };
+            for row in done * height..rows.len() {
+                *to.add(row / height * tile_len + row % height) = *from.add(row);
+            }
+        }
+    }
+}
+
+/// Runs the micro-kernel on one tile of `height` rows and `columns` columns; a short panel goes by way of a scratch tile.
+///
+/// # Safety
+/// As [`run_tiles`], for this tile.
+unsafe fn finish(
+    kernel: &MicroKernel,
+    mut args: TileArgs,
+    rows: [*mut f32; MOST_ROWS],
+    height: usize,
+    columns: usize,
+    scratch: &mut [f32; MOST_ROWS * 64],
+) {
+    let width = kernel.columns;
+    if columns == width {
+        args.c_rows = rows;
+        // SAFETY: passed on from the caller.
+        unsafe { (kernel.run[height - 1])(&args) };
+        return;
+    }
+    for (r, &row) in rows.iter().enumerate().take(height) {
+        args.c_rows[r] = scratch[r * width..].as_mut_ptr();
+        if args.accumulate != 0 {
+            // SAFETY: `columns` elements of a row of the result.
+            unsafe { std::ptr::copy_nonoverlapping(row, args.c_rows[r], columns) };
+        }
+    }
+    // SAFETY: passed on from the caller; the result goes to the scratch tile.
+    unsafe { (kernel.run[height - 1])(&args) };
+    for (r, &row) in rows.iter().enumerate().take(height) {
+        // SAFETY: `columns` elements of a row of the result.
+        unsafe { std::ptr::copy_nonoverlapping(args.c_rows[r], row, columns) };
+    }
+}
+
+/// The tiles of one phase, one panel and one image.
 struct Block<'a> {
     t: &'a Tiles,
     kernel: &'a MicroKernel,
     phase: &'a Phase,
     task: &'a Task,
-    images: Range<usize>,
+    image: usize,
     panel: usize,
-    accumulate: bool,
     b_row: usize,
 }
 
@@ -134,39 +281,23 @@ impl Block<'_> {
     /// # Safety
     /// As [`run_tiles`].
     unsafe fn run(&self, a: *const f32, b: *const f32, c: *mut f32, scratch: &mut [f32; MOST_ROWS * 64]) {
-        let (t, p, width) = (self.t, self.phase, self.kernel.columns);
+        let (t, p, width, image) = (self.t, self.phase, self.kernel.columns, self.image);
         let column = self.panel * width;
-        let columns = width.min(t.n - column);
-        let image = self.images.start;
         let rows = self.task.rows.start.min(p.ny)..self.task.rows.end.min(p.ny);
         let count = rows.len() * p.nx;
-        let b_start = match t.b_step {
-            Some(_) => t.b_offset + image * t.b_image + column,
-            None => t.b_offset + image * t.b_image + self.b_row * width,
-        };
         // SAFETY: the offsets are those that `t` describes.
-        let (a, b, c) =
-            unsafe { (a.add(t.a_offset + image * t.a_image + p.a), b.add(b_start), c.add(image * t.c_image + p.c + column)) };
-        let mut args = TileArgs {
-            a_rows: [a; MOST_ROWS],
-            c_rows: [c; MOST_ROWS],
-            b,
-            k: p.k,
-            segments: p.segments,
-            blocks: self.images.len(),
-            a_step: t.a_step * 4,
-            a_segment: t.a_segment * 4,
-            a_block: t.a_image * 4,
-            b_step: t.b_step.unwrap_or(width) * 4,
-            b_segment: if t.b_step.is_some() { t.b_segment * 4 } else { p.k * width * 4 },
-            b_block: t.b_image * 4,
-            accumulate: usize::from(self.accumulate),
+        let (a, b, c) = unsafe {
+            (a.add(t.a_offset + image * t.a_image + p.a), b.add(image * t.b_image + self.b_row * width), c.add(image * t.c_image + p.c + column))
         };
         // Tiles of nearly equal height: no small remainder.
         let tiles = count.div_ceil(self.kernel.rows);
         let (mut y, mut x) = (rows.start, 0);
         for tile in 0..tiles {
             let height = count / tiles + usize::from(tile < count % tiles);
+            let mut args = TileArgs::new(b, p.k, width);
+            args.segments = p.segments;
+            args.a_step = t.a_step * 4;
+            args.a_segment = t.a_segment * 4;
             let mut whole = [c; MOST_ROWS];
             for r in 0..height {
                 // SAFETY: row (y, x) is inside the phase's grid.
@@ -179,26 +310,8 @@ impl Block<'_> {
                     (x, y) = (0, y + 1);
                 }
             }
-            if columns == width {
-                args.c_rows = whole;
-                // SAFETY: all addresses are inside the buffers.
-                unsafe { (self.kernel.run[height - 1])(&args) };
-                continue;
-            }
-            // A short panel goes by way of a scratch tile.
-            for r in 0..height {
-                args.c_rows[r] = scratch[r * width..].as_mut_ptr();
-                if self.accumulate {
-                    // SAFETY: `columns` elements of a row of the result.
-                    unsafe { std::ptr::copy_nonoverlapping(whole[r], args.c_rows[r], columns) };
-                }
-            }
-            // SAFETY: as above; the result goes to the scratch tile.
-            unsafe { (self.kernel.run[height - 1])(&args) };
-            for (r, &row) in whole.iter().enumerate().take(height) {
-                // SAFETY: `columns` elements of a row of the result.
-                unsafe { std::ptr::copy_nonoverlapping(args.c_rows[r], row, columns) };
-            }
+            // SAFETY: all addresses are inside the buffers.
+            unsafe { finish(self.kernel, args, whole, height, width.min(t.n - column), scratch) };
         }
     }
 }

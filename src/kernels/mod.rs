@@ -18,36 +18,49 @@ pub const MOST_ROWS: usize = 8;
 
 /// What a micro-kernel is given; strides are in bytes.
 ///
-/// It computes, for each row `r` and column `j`, `c[r][j] (+)= sum over blocks, segments, k of a * b` with
-/// `a = a_rows[r] + block*a_block + segment*a_segment + k*a_step` and `b` likewise at column `j`.
+/// It computes, for each row `r` and column `j`, `c[r][j] (+)= sum over segments, k of a * b` with
+/// `a = a_rows[r] + segment*a_segment + k*a_step`; `b` is the next row of a packed panel for each product.
 #[repr(C)]
 pub struct TileArgs {
     /// First element of each row of the left operand.
     pub a_rows: [*const f32; MOST_ROWS],
     /// First element of each row of the result.
     pub c_rows: [*mut f32; MOST_ROWS],
-    /// First row of the right operand.
+    /// First row of the panel.
     pub b: *const f32,
     /// Products in a segment.
     pub k: usize,
-    /// Segments in a block.
+    /// Segments.
     pub segments: usize,
-    /// Blocks.
-    pub blocks: usize,
     /// Step of the left operand.
     pub a_step: usize,
     /// Step of the left operand.
     pub a_segment: usize,
-    /// Step of the left operand.
-    pub a_block: usize,
-    /// Step of the right operand.
+    /// Step of the panel.
     pub b_step: usize,
-    /// Step of the right operand.
+    /// Step of the panel.
     pub b_segment: usize,
-    /// Step of the right operand.
-    pub b_block: usize,
     /// Whether sums start from what `c` holds instead of 0.
     pub accumulate: usize,
+}
+
+impl TileArgs {
+    /// One segment of `k` products with rows of a panel of `width` columns from `b` on; the left operand and the result are
+    /// still to be set.
+    fn new(b: *const f32, k: usize, width: usize) -> TileArgs {
+        TileArgs {
+            a_rows: [std::ptr::null(); MOST_ROWS],
+            c_rows: [std::ptr::null_mut(); MOST_ROWS],
+            b,
+            k,
+            segments: 1,
+            a_step: 0,
+            a_segment: 0,
+            b_step: width * 4,
+            b_segment: k * width * 4,
+            accumulate: 0,
+        }
+    }
 }
 
 /// A micro-kernel for each number of rows.

@@ -375,6 +375,18 @@ impl Emitter<'_> {
                     width: self.target.columns,
                 }
             }
+            Op::Conv(c) if c.role == Role::FilterGrad => Pack {
+                source,
+                target: source,
+                batch: 1,
+                source_batch: 0,
+                taps: vec![start],
+                rows: shape[0] * shape[1] * shape[2],
+                row_step: shape[3],
+                columns: shape[3],
+                column_step: 1,
+                width: self.target.columns,
+            },
             Op::Conv(c) => {
                 let (inputs, outputs) = (shape[2], shape[3]);
                 let taps = tiles::conv(c, inputs, outputs).taps.iter().map(|t| t + start).collect();
@@ -454,7 +466,6 @@ impl Emitter<'_> {
             a,
             a_offset: start,
             b,
-            b_offset: 0,
             c: self.home(v),
             images: batch,
             a_image: if r == 3 { strides[0] } else { 0 },
@@ -463,8 +474,6 @@ impl Emitter<'_> {
             sum_images: false,
             a_step: strides[k],
             a_segment: 0,
-            b_step: None,
-            b_segment: 0,
             n: columns,
             phases: vec![Phase {
                 ny: rows,
@@ -503,28 +512,19 @@ impl Emitter<'_> {
             c.role, c.kernel[0], c.kernel[1], c.stride[0], c.small[0], c.small[1]
         );
         let sums = c.role == Role::FilterGrad;
-        let (b, b_offset) = match packed {
-            Some(b) => (b, 0),
-            None => {
-                let (b, offset, _) = operand(1);
-                (b, offset)
-            }
-        };
+        let Some(b) = packed else { unreachable!("products pack their right operand") };
         Tiles {
             a,
             a_offset,
             b,
-            b_offset,
             c: self.home(v),
             images,
             a_image: image(first),
-            b_image: if sums { image(second) } else { 0 },
+            b_image: 0,
             c_image: if sums { 0 } else { image(&node.shape) },
             sum_images: sums,
             a_step: t.a_step,
             a_segment: t.a_segment,
-            b_step: sums.then_some(outputs),
-            b_segment: if sums { c.small[1] * outputs } else { 0 },
             n: if c.role == Role::InputGrad { inputs } else { outputs },
             phases: t.phases,
             label,

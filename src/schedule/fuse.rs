@@ -4,7 +4,7 @@
 //! one unit, the dependencies between units have no cycle, and updates of states come after the last reader of the old content.
 
 use super::views::{Class, Views, contiguous, is_elementwise, same_walk};
-use crate::graph::{Graph, Op, Source, StateId, Value, typed_id, volume};
+use crate::graph::{Graph, Op, Role, Source, StateId, Value, typed_id, volume};
 use std::collections::{BTreeSet, HashMap};
 
 typed_id!(
@@ -178,7 +178,7 @@ impl Fuser<'_> {
         };
         let packs_filter = match &node.op {
             Op::Dot { .. } => true,
-            Op::Conv(c) => c.role != crate::graph::Role::FilterGrad,
+            Op::Conv(_) => true,
             _ => false,
         };
         let pack = packs_filter.then(|| self.pack(v));
@@ -409,6 +409,7 @@ fn out_of_line(reads: impl IntoIterator<Item = Read>) -> BTreeSet<Read> {
 /// A name for how the right operand of anchor `v` is packed.
 fn pack_layout(graph: &Graph, v: Value) -> String {
     match &graph.node(v).op {
+        Op::Conv(c) if c.role == Role::FilterGrad => "pixels".into(),
         Op::Conv(c) => format!("{:?} {:?} {:?} {:?} {:?}", c.role, c.kernel, c.stride, c.pad, c.big),
         Op::Dot { tb, .. } => format!("dot {tb}"),
         _ => String::new(),

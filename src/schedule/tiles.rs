@@ -16,10 +16,8 @@ pub struct Tiles {
     pub a: BufferId,
     /// First element of the left operand.
     pub a_offset: usize,
-    /// Right operand: packed panels, or rows of `b_step` elements.
+    /// Right operand, packed in panels.
     pub b: BufferId,
-    /// First element of the right operand.
-    pub b_offset: usize,
     /// Result.
     pub c: BufferId,
     /// Images (or matrices of a batch).
@@ -36,10 +34,6 @@ pub struct Tiles {
     pub a_step: usize,
     /// Step of the left operand for each segment.
     pub a_segment: usize,
-    /// Step of the right operand for each `k`; `None` where it is packed in panels.
-    pub b_step: Option<usize>,
-    /// Step of the right operand for each segment, where it is not packed.
-    pub b_segment: usize,
     /// Columns of the result.
     pub n: usize,
     /// Row groups.
@@ -76,9 +70,18 @@ pub struct Phase {
 }
 
 impl Tiles {
-    /// Rows of the packed right operand, over all phases.
+    /// Rows of the packed right operand: over all phases, or over all images where those are summed up.
     pub fn packed_rows(&self) -> usize {
-        self.phases.iter().map(|p| p.segments * p.k).sum()
+        match self.phases.first() {
+            Some(p) if self.sum_images => self.images * p.segments * p.k,
+            _ => self.phases.iter().map(|p| p.segments * p.k).sum(),
+        }
+    }
+
+    /// Whether rows of the left operand are neighbours in memory and successive `k` are not: then the kernels copy them
+    /// into the order in which tiles read them.
+    pub fn rows_are_neighbours(&self) -> bool {
+        self.a_step != 1 && self.phases.iter().all(|p| p.a_y == 1 && p.nx == 1)
     }
 
     /// Floating-point operations, a product and a sum counting one each.
@@ -128,7 +131,8 @@ impl Pack {
 pub struct ConvTiles {
     /// Row groups.
     pub phases: Vec<Phase>,
-    /// Taps to pack: first element, in the order of the packed rows. Empty for a filter gradient, which packs nothing.
+    /// Taps to pack: first element, in the order of the packed rows. Empty for a filter gradient, which packs its second
+    /// operand as a matrix of pixels and channels.
     pub taps: Vec<usize>,
     /// Steps of the left operand: for each `k` and for each segment.
     pub a_step: usize,
