@@ -3,7 +3,7 @@
 use super::program::Layout;
 use super::tables::Tables;
 use crate::graph::{Binary, Builder, Shape, Source, StateId, Unary, Value};
-use crate::model::layers::{Emit, to_inside, to_user};
+use crate::model::layers::{Emit, relu, to_inside, to_user};
 use crate::model::{Action, Function, Instr, NetId, Type, Val};
 use std::collections::HashMap;
 
@@ -196,11 +196,7 @@ impl<'t, 'm> Run<'t, 'm> {
             Function::Sigmoid => b.unary(Unary::Sigmoid, x[0]),
             Function::Tanh => b.unary(Unary::Tanh, x[0]),
             Function::Detach => b.detach(x[0]),
-            Function::Relu => {
-                let zero = b.constant(0.0, &b.shape(x[0]).to_vec());
-                let below = b.binary(Binary::Le, x[0], zero);
-                b.select(below, zero, x[0])
-            }
+            Function::Relu => relu(b, x[0]),
             Function::Sum => {
                 let axes = all_but_batch(b, x[0]);
                 let sum = b.sum(x[0], &axes);

@@ -66,9 +66,9 @@ impl<'m> Tables<'m> {
         for (n, net) in self.model.nets.iter().enumerate() {
             let names: &[&str] = match self.model.train.optimizers[n] {
                 None => &[],
-                Some(Optimizer::Sgd { momentum, .. }) if momentum == 0.0 => &[],
+                Some(Optimizer::Sgd { momentum: 0.0, .. }) => &[],
                 Some(Optimizer::Sgd { .. }) => &["momentum"],
-                Some(Optimizer::RmsProp { momentum, .. }) if momentum == 0.0 => &["rmsprop_v"],
+                Some(Optimizer::RmsProp { momentum: 0.0, .. }) => &["rmsprop_v"],
                 Some(Optimizer::RmsProp { .. }) => &["rmsprop_v", "momentum"],
                 Some(Optimizer::Adam { .. }) => &["adam_m", "adam_v"],
             };

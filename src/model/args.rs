@@ -312,68 +312,60 @@ fn item(to: &mut dyn Evaluate, callee: &str, key: &Key, given: &[&Arg]) -> Optio
             }
             Some(Item::Real(x))
         }
-        Kind::Flag => match &e.kind {
-            ExprKind::Bool(b) => Some(Item::Flag(*b)),
-            _other => {
-                to.report(wrong_kind(callee, key, e));
-                None
+        Kind::Flag => {
+            if let ExprKind::Bool(b) = e.kind {
+                return Some(Item::Flag(b));
             }
-        },
-        Kind::Word(words) => match &e.kind {
-            ExprKind::Name(w) | ExprKind::Text(w) => match words.iter().find(|x| *x == w) {
-                Some(w) => Some(Item::Word(w)),
-                None => {
-                    let d = wrong_kind(callee, key, e);
-                    to.report(match did_you_mean(w, words.iter().copied()) {
-                        Some(h) => d.hint(h),
-                        None => d,
-                    });
-                    None
+            to.report(wrong_kind(callee, key, e));
+            None
+        }
+        Kind::Word(words) => {
+            let mut d = wrong_kind(callee, key, e);
+            if let ExprKind::Name(w) | ExprKind::Text(w) = &e.kind {
+                if let Some(w) = words.iter().find(|x| *x == w) {
+                    return Some(Item::Word(w));
                 }
-            },
-            _other => {
+                d.hint = did_you_mean(w, words.iter().copied());
+            }
+            to.report(d);
+            None
+        }
+        Kind::Pair(low, high) => {
+            let ExprKind::List(items) = &e.kind else {
+                return whole(to, callee, key, e, low, high).map(|n| Item::Pair([n as usize; 2]));
+            };
+            let [a, b] = &items[..] else {
                 to.report(wrong_kind(callee, key, e));
-                None
-            }
-        },
-        Kind::Pair(low, high) => match &e.kind {
-            ExprKind::List(items) if items.len() == 2 => {
-                let a = whole(to, callee, key, &items[0], low, high);
-                let b = whole(to, callee, key, &items[1], low, high);
-                Some(Item::Pair([a? as usize, b? as usize]))
-            }
-            ExprKind::List(_) => {
+                return None;
+            };
+            let (a, b) = (whole(to, callee, key, a, low, high), whole(to, callee, key, b, low, high));
+            Some(Item::Pair([a? as usize, b? as usize]))
+        }
+        Kind::Range => {
+            let pair = if let ExprKind::List(items) = &e.kind { &items[..] } else { &[] };
+            let [a, b] = pair else {
                 to.report(wrong_kind(callee, key, e));
-                None
+                return None;
+            };
+            let (a, b) = (to.number(a), to.number(b));
+            let (a, b) = (a?, b?);
+            if a >= b {
+                to.report(
+                    Diagnostic::new("E0206", e.span, format!("the bounds of `{}` are not in order", key.name))
+                        .expected("the lower bound first")
+                        .found(format!("[{}, {}]", show(a), show(b))),
+                );
+                return None;
             }
-            _number => whole(to, callee, key, e, low, high).map(|n| Item::Pair([n as usize; 2])),
-        },
-        Kind::Range => match &e.kind {
-            ExprKind::List(items) if items.len() == 2 => {
-                let (a, b) = (to.number(&items[0]), to.number(&items[1]));
-                let (a, b) = (a?, b?);
-                if a >= b {
-                    to.report(
-                        Diagnostic::new("E0206", e.span, format!("the bounds of `{}` are not in order", key.name))
-                            .expected("the lower bound first")
-                            .found(format!("[{}, {}]", show(a), show(b))),
-                    );
-                    return None;
-                }
-                Some(Item::Range([a, b]))
+            Some(Item::Range([a, b]))
+        }
+        Kind::Text => {
+            if let ExprKind::Text(t) = &e.kind {
+                return Some(Item::Text(t.clone()));
             }
-            _other => {
-                to.report(wrong_kind(callee, key, e));
-                None
-            }
-        },
-        Kind::Text => match &e.kind {
-            ExprKind::Text(t) => Some(Item::Text(t.clone())),
-            _other => {
-                to.report(wrong_kind(callee, key, e).hint("put it in double quotes"));
-                None
-            }
-        },
+            to.report(wrong_kind(callee, key, e).hint("put it in double quotes"));
+            None
+        }
         Kind::Sizes => {
             let all: Vec<Option<u64>> = given.iter().map(|a| whole(to, callee, key, &a.value, 1, 1 << 28)).collect();
             all.into_iter().map(|n| n.map(|n| n as usize)).collect::<Option<Vec<_>>>().map(Item::Sizes)

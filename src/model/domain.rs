@@ -247,13 +247,13 @@ impl Resolver<'_> {
         let mut found = Vec::new();
         for g in body.instrs().iter().filter(|i| i.action == Action::Apply(Function::Grad)) {
             let (y, x) = (g.args[0], g.args[1]);
-            let needed = body.needed(&[y], |i, k| body.get(i.args[k]).action != Action::Unknown && follows_gradient(i, k));
-            // Only what lies between x and y: values after x that y needs.
-            for (k, i) in body.instrs().iter().enumerate().filter(|(k, _)| needed[*k]) {
-                let Some(id) = self.called(i) else { continue };
-                if !body.needed(&[Val(k as u32)], follows_gradient)[x.index()] || Val(k as u32) == x {
-                    continue;
-                }
+            let needed = body.needed(&[y], follows_gradient);
+            // Only what lies between x and y: values computed from x that y needs.
+            let mut from_x = vec![false; needed.len()];
+            from_x[x.index()] = true;
+            for (k, i) in body.instrs().iter().enumerate() {
+                from_x[k] |= i.args.iter().any(|a| from_x[a.index()]);
+                let Some(id) = self.called(i).filter(|_| needed[k] && from_x[k] && k != x.index()) else { continue };
                 for &inner in &self.nets[id.index()].reaches {
                     let net = &self.nets[inner.index()];
                     if let Some(l) = net.layers.iter().find(|l| l.layer.mixes_batch()) {

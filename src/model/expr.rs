@@ -31,6 +31,9 @@ pub const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("grad", 2, Function::Grad),
 ];
 
+/// Most values that terms and objectives, or one net, may have.
+const MOST_VALUES: usize = 20_000;
+
 /// Functions of the language that this version does not have.
 const LATER: &[&str] = &["every", "history", "mix_styles", "until"];
 
@@ -359,6 +362,12 @@ impl Resolver<'_> {
         if types.contains(&Type::Unknown) {
             return self.unknown(span);
         }
+        if self.frame().body.instrs().len() > MOST_VALUES {
+            let d =
+                Diagnostic::new("E0214", span, "too many calculations").expected(format!("at most {MOST_VALUES} in one place"));
+            self.report_once(d, "values");
+            return self.unknown(span);
+        }
         let numbers: Option<Vec<f64>> = values.iter().map(|&v| self.frame().number(v)).collect();
         if let Some(numbers) = numbers
             && let Some(x) = fold(f, &numbers)
@@ -526,7 +535,7 @@ fn fold(f: Function, x: &[f64]) -> Option<f64> {
 impl Evaluate for Resolver<'_> {
     fn number(&mut self, e: &Expr) -> Option<f64> {
         self.mark_numbers(e);
-        let Some(frame) = self.frames.last() else { return None };
+        let frame = self.frames.last()?;
         let outside = |name: &str| frame.net.is_some() && self.frames[0].see(name).is_some();
         let local = |name: &str| {
             if frame.see(name).is_none() && outside(name) {

@@ -11,9 +11,11 @@ use super::{Action, Function, LayerUse, Net, NetId, NetOutput, Type, Val};
 use crate::diag::{Diagnostic, Span};
 use crate::syntax::ast::{self, Arg, Expr, ExprKind, Name, Port, Stage, Stmt, StmtKind};
 
-/// Most layers a net may have once its blocks and loops are expanded.
+/// Most layers that all nets may have together once blocks and loops are expanded.
 const MOST_LAYERS: usize = 10_000;
-/// Most statements a net may expand to.
+/// Deepest nesting of blocks in blocks.
+const MOST_NESTED: usize = 32;
+/// Most statements that all nets may expand to.
 const MOST_WORK: usize = 100_000;
 
 impl<'a> Resolver<'a> {
@@ -205,8 +207,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn stmt(&mut self, s: &'a Stmt, flow: Val) -> Val {
-        self.frame().work += 1;
-        if self.frame().work > MOST_WORK {
+        self.work += 1;
+        if self.work > MOST_WORK {
             return self.too_large(s.span, format!("more than {MOST_WORK} lines"));
         }
         match &s.kind {
@@ -245,7 +247,7 @@ impl<'a> Resolver<'a> {
                 let mut flow = flow;
                 for _ in 0..n as usize {
                     flow = self.stmts(body, flow);
-                    if self.frame().work > MOST_WORK {
+                    if self.work > MOST_WORK {
                         break;
                     }
                 }
@@ -288,12 +290,12 @@ impl<'a> Resolver<'a> {
     fn too_large(&mut self, span: Span, found: String) -> Val {
         let net = self.frame().net.clone().unwrap_or_default();
         self.report_once(
-            Diagnostic::new("E0214", span, format!("the net `{net}` becomes too large"))
+            Diagnostic::new("E0214", span, format!("the net `{net}` becomes too large, with those above it"))
                 .label("while expanding this")
                 .found(found)
                 .expected(format!("at most {MOST_LAYERS} layers"))
                 .hint("look at the counts of `repeat`, and at blocks that use blocks"),
-            &net,
+            "layers",
         );
         self.unknown(span)
     }
@@ -394,7 +396,7 @@ impl<'a> Resolver<'a> {
 
     /// Applies a layer to the value that flows in.
     fn layer(&mut self, definition: &'static Definition, given: &[Arg], flow: Val, span: Span) -> Val {
-        if self.frame().layers.len() >= MOST_LAYERS {
+        if self.layers_made >= MOST_LAYERS {
             return self.too_large(span, format!("more than {MOST_LAYERS} layers"));
         }
         let word = definition.word;
@@ -421,6 +423,7 @@ impl<'a> Resolver<'a> {
         let Some(made) = made else { return self.unknown(span) };
         let mut inputs = vec![flow];
         inputs.extend(args.all_tensors().into_iter().map(|t| t.0));
+        self.layers_made += 1;
         let frame = self.frame();
         let count = frame.counts.entry(word).or_insert(0);
         *count += 1;
@@ -456,6 +459,9 @@ impl<'a> Resolver<'a> {
                     .hint("a block can use others, but none that leads back to it"),
             );
             return self.unknown(span);
+        }
+        if self.block_stack.len() >= MOST_NESTED {
+            return self.too_large(span, format!("blocks in blocks, {MOST_NESTED} deep"));
         }
         let mut values: Vec<Option<Bound>> = block.params.iter().map(|_| None).collect();
         let mut ok = true;

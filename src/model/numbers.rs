@@ -10,6 +10,8 @@ use std::collections::HashMap;
 /// Evaluations one spec may cause before it is refused: a chain of functions that each call the one before twice
 /// doubles the work per line.
 const BUDGET: u32 = 1_000_000;
+/// Nesting of expressions across definitions, against a chain of them that would use up the stack.
+const DEEPEST: usize = 1000;
 
 /// Functions of numbers: name, number of arguments (`None`: one or more), meaning.
 type Builtin = (&'static str, Option<usize>, fn(&[f64]) -> f64);
@@ -44,6 +46,7 @@ pub struct Numbers<'a> {
     values: HashMap<&'a str, Option<f64>>,
     open: Vec<&'a str>,
     budget: u32,
+    depth: usize,
 }
 
 impl<'a> Numbers<'a> {
@@ -53,7 +56,7 @@ impl<'a> Numbers<'a> {
         for item in lets {
             table.entry(item.name.text.as_str()).or_insert(item);
         }
-        Numbers { used: HashMap::new(), lets: table, values: HashMap::new(), open: Vec::new(), budget: BUDGET }
+        Numbers { used: HashMap::new(), lets: table, values: HashMap::new(), open: Vec::new(), budget: BUDGET, depth: 0 }
     }
 
     /// Whether `name` is defined in the section.
@@ -92,6 +95,22 @@ impl<'a> Numbers<'a> {
             );
             return None;
         }
+        if self.depth >= DEEPEST {
+            diags.push(
+                Diagnostic::new("E0207", e.span, "the definitions of `let` lead too deep into each other")
+                    .found(format!("more than {DEEPEST} steps from the first to this one"))
+                    .hint("shorten the chain of definitions"),
+            );
+            self.budget = 0;
+            return None;
+        }
+        self.depth += 1;
+        let value = self.eval_inner(e, local, diags);
+        self.depth -= 1;
+        value
+    }
+
+    fn eval_inner(&mut self, e: &Expr, local: &dyn Fn(&str) -> Option<Meaning>, diags: &mut Diagnostics) -> Option<f64> {
         let value = match &e.kind {
             ExprKind::Number(x) => *x,
             ExprKind::Name(name) => self.name(name, e.span, local, diags)?,

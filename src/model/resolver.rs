@@ -3,7 +3,7 @@
 use super::numbers::{Numbers, plural, what};
 use super::scope::{Bound, Frame, Origin};
 use super::{Action, Column, DataSource, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
-use crate::diag::{Diagnostic, Diagnostics, Sources, Span};
+use crate::diag::{Diagnostic, Diagnostics, Severity, Sources, Span};
 use crate::syntax::ast::{Arg, Binding, Expr, ExprKind, Name, Spec};
 use std::collections::{HashMap, HashSet};
 
@@ -13,6 +13,9 @@ pub fn resolve(spec: &Spec, sources: &Sources, probe: &Probe) -> (Option<Model>,
     r.sections();
     r.duplicates();
     r.lets();
+    if r.too_many_nets() {
+        return (None, r.diags);
+    }
     for binding in &spec.data {
         r.data(binding);
     }
@@ -34,6 +37,11 @@ pub fn resolve(spec: &Spec, sources: &Sources, probe: &Probe) -> (Option<Model>,
     r.finish(train, sample)
 }
 
+/// Findings of one run; more would not be read.
+const MOST_FINDINGS: usize = 200;
+/// Most nets of a spec.
+const MOST_NETS: usize = 256;
+
 /// What the parts of resolution share.
 pub struct Resolver<'a> {
     pub spec: &'a Spec,
@@ -54,6 +62,10 @@ pub struct Resolver<'a> {
     pub block_stack: Vec<(String, Span)>,
     pub used_blocks: HashSet<String>,
     pub used_nets: HashSet<String>,
+    /// Layers made for all nets.
+    pub layers_made: usize,
+    /// Statements expanded for all nets.
+    pub work: usize,
 }
 
 impl<'a> Resolver<'a> {
@@ -73,6 +85,8 @@ impl<'a> Resolver<'a> {
             block_stack: Vec::new(),
             used_blocks: HashSet::new(),
             used_nets: HashSet::new(),
+            layers_made: 0,
+            work: 0,
         }
     }
 
@@ -92,7 +106,9 @@ impl<'a> Resolver<'a> {
         if let Some((name, place)) = self.block_stack.first() {
             d.related.push((*place, format!("in the block `{name}` used here")));
         }
-        if self.said.insert((d.code, d.span, d.message.clone())) {
+        // Enough is enough, but an error must be on record for the rest to stop.
+        let full = self.diags.items().len() >= MOST_FINDINGS && (self.failed() || d.severity == Severity::Warning);
+        if !full && self.said.insert((d.code, d.span, d.message.clone())) {
             self.diags.push(d);
         }
     }
@@ -135,6 +151,16 @@ impl<'a> Resolver<'a> {
                 );
             }
         }
+    }
+
+    fn too_many_nets(&mut self) -> bool {
+        let Some(net) = self.spec.nets.get(MOST_NETS) else { return false };
+        self.report(
+            Diagnostic::new("E0214", net.name.span, "the spec has too many nets")
+                .expected(format!("at most {MOST_NETS}"))
+                .found(self.spec.nets.len().to_string()),
+        );
+        true
     }
 
     fn duplicates(&mut self) {

@@ -67,8 +67,6 @@ pub struct Frame {
     pub flow: Option<Val>,
     /// Name of the net, `None` for objectives.
     pub net: Option<String>,
-    /// Statements expanded.
-    pub work: usize,
 }
 
 impl Frame {

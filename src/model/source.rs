@@ -205,7 +205,7 @@ const DATA: &[DataRule] = &[
         "grid",
         &[
             Key { name: "side", kind: Kind::Whole(1, 1000), default: Default::Number(5.0) },
-            Key { name: "spacing", kind: POSITIVE, default: Default::Number(1.0) },
+            Key { name: "spacing", kind: POSITIVE, default: Default::Number(2.0) },
             Key { name: "std", kind: POSITIVE, default: Default::Number(0.05) },
         ],
         |a| DataSource::Grid { side: a.whole("side"), spacing: a.real("spacing"), std: a.real("std") },

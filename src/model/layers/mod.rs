@@ -15,6 +15,7 @@ use super::args::{Args, Key};
 use crate::build::program::{Init, Layout};
 use crate::diag::{Diagnostic, Span};
 use crate::graph::{Builder, Shape, Value};
+pub use activation::relu;
 use std::fmt;
 
 /// Most elements a value may have per sample, and a weight in all: a limit against specs that would never fit.
