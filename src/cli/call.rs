@@ -79,7 +79,7 @@ pub fn run(c: Call) -> Result<(), Failure> {
     }
     let host = host()?;
     let plan = schedule::plan(&opt::lower(&sampler.graph), host.target());
-    let mut e = crate::runtime::Executable::new(plan, &host, &mut memory).map_err(Failure::Bug)?;
+    let mut e = crate::runtime::Executable::new(plan, &host, &memory).map_err(Failure::Bug)?;
     let pool = crate::train::pool(0).map_err(Failure::Limit)?;
     e.run(&pool, &mut memory);
     let outputs: Vec<(String, Vec<usize>, Vec<f32>)> = sampler

@@ -87,13 +87,12 @@ pub fn run(c: Compile) -> Result<(), Failure> {
     if c.emit.is_empty() {
         let host = host()?;
         let (mut bytes, mut functions, mut kernels) = (0, 0, 0);
-        let mut memory = crate::runtime::Memory::new(&program);
         for phase in &program.phases {
             let plan = schedule::plan(&opt::lower(&opt::without_gradients(&phase.graph)), host.target());
             kernels += plan.kernels.len();
-            let e = crate::runtime::Executable::new(plan, &host, &mut memory).map_err(Failure::Bug)?;
-            bytes += e.code_size().0;
-            functions += e.code_size().1;
+            let compiled = codegen::compile(&plan, &host).map_err(Failure::Bug)?;
+            bytes += compiled.bytes;
+            functions += compiled.distinct;
         }
         eprintln!(
             "{}: {} phase(s), {kernels} kernels, {functions} functions, {} KB of {} code in {:.0} ms",
