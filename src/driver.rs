@@ -43,11 +43,23 @@ pub fn parse(mut sources: Sources, overrides: &[String]) -> Result<Parsed, (Sour
     };
     let mut findings = Diagnostics::default();
     for text in overrides {
+        replace_length(&mut spec, text);
         if let Err(more) = syntax::apply_override(&mut spec, &mut sources, text) {
             findings.extend(more);
         }
     }
     if findings.has_errors() { Err((sources, findings)) } else { Ok(Parsed { sources, spec }) }
+}
+
+/// The settings that say how long training takes; a spec has one of them.
+const LENGTHS: [&str; 3] = ["steps", "epochs", "images"];
+
+/// A length given as an override stands for whichever the file has.
+fn replace_length(spec: &mut Spec, text: &str) {
+    let key = text.split('=').next().and_then(|k| k.trim().strip_prefix("train."));
+    if let Some(key) = key.filter(|k| LENGTHS.contains(k)) {
+        spec.train.retain(|s| s.key.text == key || !LENGTHS.contains(&s.key.text.as_str()) || s.key.span.file != FileId(0));
+    }
 }
 
 /// Text to model.

@@ -208,7 +208,7 @@ unsafe fn copy_left(
     copy: *mut f32,
     tile_len: usize,
 ) {
-    let whole = rows.len() / height;
+    let (whole, tiles) = (rows.len() / height, rows.len().div_ceil(height));
     let (mut k, rest) = (depth.start % p.k, depth.start / p.k);
     let (mut segment, mut image) = (rest % p.segments, image + rest / p.segments);
     for to in 0..depth.len() {
@@ -224,16 +224,19 @@ unsafe fn copy_left(
         unsafe {
             let from = a.add(place);
             let to = copy.add(to * height);
-            // Eight at a time: what is too much is overwritten by the next product, or lies in the slack.
-            if height <= 8 {
-                for tile in 0..whole.saturating_sub(1) {
-                    let eight = from.add(tile * height).cast::<[f32; 8]>().read_unaligned();
-                    to.add(tile * tile_len).cast::<[f32; 8]>().write_unaligned(eight);
-                }
+            // Eight at a time: what is too much is overwritten by the next product, or lies in the slack. The last tiles go
+            // one by one: nothing is read past the rows.
+            let fast = if height <= 8 { whole.saturating_sub(1) } else { 0 };
+            for tile in 0..fast {
+                let eight = from.add(tile * height).cast::<[f32; 8]>().read_unaligned();
+                to.add(tile * tile_len).cast::<[f32; 8]>().write_unaligned(eight);
             }
-            let done = if height <= 8 { whole.saturating_sub(1) } else { 0 };
-            for row in done * height..rows.len() {
-                *to.add(row / height * tile_len + row % height) = *from.add(row);
+            let mut row = fast * height;
+            for tile in fast..tiles {
+                for r in 0..height.min(rows.len() - row) {
+                    *to.add(tile * tile_len + r) = *from.add(row + r);
+                }
+                row += height;
             }
         }
     }
