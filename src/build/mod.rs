@@ -12,7 +12,7 @@ pub mod program;
 mod step;
 mod tables;
 
-use crate::graph::{Builder, Sink, StateId};
+use crate::graph::{Builder, Sink, Source, StateId};
 use crate::model::layers::SlotKind;
 use crate::model::{Model, NetId};
 pub use program::*;
@@ -119,22 +119,19 @@ fn buffers(run: &mut Run, net: NetId) {
     }
 }
 
-/// `average = decay*average + (1 - decay)*weight`; running statistics are copied.
+/// `average = decay*average + (1 - decay)*value`, for weights and running statistics alike: the statistics then belong to
+/// the averaged weights.
 fn averages(run: &mut Run) {
     let Some(decay) = run.tables.model.train.ema else { return };
     for net in run.tables.model.sampled_nets() {
-        for (k, (_, slot)) in run.tables.model.nets[net.index()].slots.iter().enumerate() {
+        for k in 0..run.tables.model.nets[net.index()].slots.len() {
             let Some(average) = run.tables.average(net, k) else { continue };
-            let now = run.slots(net)[k];
-            let next = match slot.kind {
-                SlotKind::Buffer { .. } => now,
-                SlotKind::Weight { .. } => {
-                    let old = run.input(average);
-                    let kept = run.b.scale(old, decay as f32);
-                    let added = run.b.scale(now, (1.0 - decay) as f32);
-                    run.b.add(kept, added)
-                }
-            };
+            let (now, old) = (run.slots(net)[k], run.input(average));
+            let id = run.tables.decay(net, decay);
+            let decay = run.b.input(Source::Scalar(id), &[]);
+            let rest = run.b.sub(old, now);
+            let kept = run.b.mul(rest, decay);
+            let next = run.b.add(now, kept);
             update(&mut run.b, &run.tables.states, average, next);
         }
     }

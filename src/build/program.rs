@@ -189,6 +189,12 @@ pub enum ScalarRule {
         /// The moment's decay.
         beta: f64,
     },
+    /// Decay of an average: `min(decay, (1 + t) / (10 + t))` after `t` training steps, so that a short run's average is not
+    /// made of its start.
+    AverageDecay {
+        /// The decay that a long run comes to.
+        decay: f64,
+    },
 }
 
 /// Factor on the learning rate; steps count from 0 and refer to training steps.

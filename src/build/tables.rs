@@ -214,6 +214,11 @@ impl<'m> Tables<'m> {
         self.number(which, net, ScalarRule::BiasCorrection { player, beta })
     }
 
+    /// The decay of the averages of `net`.
+    pub fn decay(&mut self, net: NetId, decay: f64) -> ScalarId {
+        self.number("ema", net, ScalarRule::AverageDecay { decay })
+    }
+
     fn number(&mut self, kind: &str, net: NetId, rule: ScalarRule) -> ScalarId {
         let name = format!("{kind}.{}", self.model.nets[net.index()].name);
         let at = self.scalars.iter().position(|s| s.name == name).unwrap_or_else(|| {

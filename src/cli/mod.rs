@@ -9,6 +9,7 @@ mod compile;
 mod explain;
 mod fmt;
 mod new;
+mod pictures;
 mod replay;
 mod run;
 mod sample;
@@ -118,6 +119,12 @@ impl Failure {
 
 impl From<TensorError> for Failure {
     fn from(e: TensorError) -> Failure {
+        Failure::Data(e.to_string())
+    }
+}
+
+impl From<crate::output::OutputError> for Failure {
+    fn from(e: crate::output::OutputError) -> Failure {
         Failure::Data(e.to_string())
     }
 }

@@ -7,6 +7,7 @@ mod sampling;
 pub mod scalars;
 mod session;
 mod start;
+pub mod steps;
 mod trained;
 
 pub use sampling::{Sampling, reads};

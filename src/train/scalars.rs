@@ -10,6 +10,7 @@ pub fn value(rule: &ScalarRule, step: u64, updates: &[u64]) -> f32 {
             let t = updates[*player] + 1;
             (1.0 - libm::pow(*beta, t as f64)) as f32
         }
+        ScalarRule::AverageDecay { decay } => decay.min((1.0 + step as f64) / (10.0 + step as f64)) as f32,
     }
 }
 
