@@ -17,6 +17,7 @@ pub mod graph;
 pub mod kernels;
 pub mod model;
 pub mod opt;
+pub mod output;
 pub mod runtime;
 pub mod schedule;
 pub mod syntax;
