@@ -1,42 +1,77 @@
 //! Real samples: readers of files and built-in generators.
 //!
-//! Holds: what a source delivers for draw `n` depends on its settings, the seed and `n` alone, so that a resumed run goes on with
-//! the samples it would have had. Images come channels-last, as the graphs take them; labels as whole numbers.
+//! Holds: what a source delivers for draw `n` depends on its settings, the seed, its stream and `n` alone, so that a resumed
+//! run goes on with the samples it would have had. Images come channels-last, as the graphs take them; labels as whole
+//! numbers. A stored data set is gone through once per epoch, in an order of each epoch's own; batches run over the borders
+//! between epochs. Files are hostile input: sizes are checked before memory is taken.
 
+mod dice;
+mod digits;
+mod epochs;
+mod error;
+mod glyphs;
+mod idx;
+mod images;
+mod loader;
+mod npy;
+mod pixels;
 mod points;
+mod shapes;
+mod shelf;
+
+pub use error::{DataError, FileProblem};
+pub use loader::{Batch, Loader};
+pub use shapes::{COLOURS, SHAPES, SIZES};
 
 use crate::model::{DataSource, StreamInfo};
-use std::path::PathBuf;
-
-/// Why samples cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// A file or folder is missing, unreadable or not what it should be.
-    #[error("{path}: {problem}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong, and what was expected.
-        problem: String,
-    },
-}
+use dice::Lane;
+use points::{Centres, Points};
+use std::path::Path;
 
 /// A stream of samples.
 pub trait Source: Send + Sync {
-    /// Fills one buffer for each column with a batch: `[batch, ...]` in the layout of the graphs.
-    /// Errors: a file that was there when the source was opened cannot be read any more.
+    /// Fills one buffer for each column with a batch: `[batch, ...]` in the layout of the graphs. Columns at the end may be
+    /// left out where nobody asks for them.
+    /// Errors: a file that was there when the source was opened cannot be read any more, or is broken behind its header.
     fn draw(&self, draw: u64, columns: &mut [&mut [f32]]) -> Result<(), DataError>;
 }
 
 /// Looks at the files behind a source, for its shapes, classes and number of samples.
 /// Errors: a sentence for the user.
 pub fn probe(source: &DataSource) -> Result<StreamInfo, String> {
-    let (info, _) = source.known();
-    Ok(info)
+    let found = match source {
+        DataSource::Ring { .. }
+        | DataSource::Grid { .. }
+        | DataSource::SwissRoll { .. }
+        | DataSource::Digits { .. }
+        | DataSource::Shapes { .. } => Ok(source.known().0),
+        DataSource::Mnist { dir, size, .. } => idx::probe_mnist(Path::new(dir), *size),
+        DataSource::Idx { images, labels, size, .. } => idx::probe(Path::new(images), labels.as_deref().map(Path::new), *size),
+        DataSource::Images { dir, size, channels, .. } => images::probe(Path::new(dir), *size, *channels),
+        DataSource::Npy { path } => npy::probe(Path::new(path)),
+    };
+    found.map_err(|e| e.sentence())
 }
 
 /// Opens a source. `stream` is its position among the spec's data bindings, which keeps their random numbers apart.
 /// Errors: files are missing, unreadable or not what they should be.
 pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result<Box<dyn Source>, DataError> {
-    points::open(source, batch, seed, stream)
+    let lane = Lane::new(seed, stream);
+    let points = |centres, std| Ok(Box::new(Points::new(centres, std, lane)) as Box<dyn Source>);
+    match source {
+        DataSource::Ring { modes, radius, std } => points(Centres::Ring { modes: *modes, radius: *radius }, *std),
+        DataSource::Grid { side, spacing, std } => points(Centres::Grid { side: *side, spacing: *spacing }, *std),
+        DataSource::SwissRoll { noise } => points(Centres::Spiral, *noise),
+        DataSource::Digits { size, range } => Ok(Box::new(digits::Digits::new(*size, *range, lane))),
+        DataSource::Shapes { size, label, range } => Ok(Box::new(shapes::Shapes::new(*size, *label, *range, lane))),
+        DataSource::Mnist { dir, size, range } => Ok(Box::new(idx::open_mnist(Path::new(dir), *size, *range, batch, lane)?)),
+        DataSource::Idx { images, labels, size, range } => {
+            Ok(Box::new(idx::open(Path::new(images), labels.as_deref().map(Path::new), *size, *range, batch, lane)?))
+        }
+        DataSource::Images { dir, size, load, crop, flip, channels, range } => {
+            let cut = images::Cut { size: *size, load: load.unwrap_or(*size), crop: *crop, flip: *flip, channels: *channels };
+            Ok(Box::new(images::Images::open(Path::new(dir), cut, *range, batch, lane)?))
+        }
+        DataSource::Npy { path } => Ok(Box::new(npy::Npy::open(Path::new(path), batch, lane)?)),
+    }
 }

@@ -118,7 +118,7 @@ impl ShapeLabel {
             ShapeLabel::Shape => 4,
             ShapeLabel::Colour => 6,
             ShapeLabel::Size => 3,
-            ShapeLabel::Background => 3,
+            ShapeLabel::Background => 6,
         }
     }
 }

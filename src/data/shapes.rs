@@ -1,0 +1,185 @@
+//! Coloured shapes on a coloured ground: images whose shape, colour, size and ground are known.
+
+use super::dice::{Dice, Lane};
+use super::{DataError, Source};
+use crate::model::source::ShapeLabel;
+
+/// Names of the shapes, in the order of their labels.
+pub const SHAPES: [&str; 4] = ["circle", "square", "triangle", "star"];
+/// Names of the colours of shapes and grounds, in the order of their labels.
+pub const COLOURS: [&str; 6] = ["red", "green", "blue", "yellow", "purple", "white"];
+/// Names of the sizes, in the order of their labels.
+pub const SIZES: [&str; 3] = ["small", "medium", "large"];
+
+/// Red, green and blue of [`COLOURS`], from 0 to 1.
+const PAINTS: [[f32; 3]; 6] =
+    [[0.86, 0.15, 0.14], [0.13, 0.62, 0.25], [0.13, 0.32, 0.82], [0.97, 0.80, 0.16], [0.55, 0.22, 0.68], [0.94, 0.94, 0.92]];
+/// How much lighter or darker a colour may be.
+const SHADE: f32 = 0.10;
+/// Radius of each of [`SIZES`], as a part of the image's height.
+const RADII: [f32; 3] = [0.13, 0.22, 0.34];
+/// How much a radius differs from its size's, relatively.
+const SPREAD: f32 = 0.10;
+/// Rotation to either side, in radians: a square never stands on a corner.
+const TURN: f32 = 0.30;
+/// The inner radius of a star, relative to the outer.
+const STAR_INNER: f32 = 0.45;
+
+/// What is seen in one image; each number is a label.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Scene {
+    /// In [`SHAPES`].
+    pub shape: usize,
+    /// In [`COLOURS`].
+    pub colour: usize,
+    /// In [`SIZES`].
+    pub size: usize,
+    /// In [`COLOURS`], never that of the shape.
+    pub background: usize,
+}
+
+impl Scene {
+    fn draw(dice: &mut Dice) -> Scene {
+        let colour = dice.below(COLOURS.len());
+        // One of the other five, so that every label is as frequent as any other of its kind.
+        let background = (colour + 1 + dice.below(COLOURS.len() - 1)) % COLOURS.len();
+        Scene { shape: dice.below(SHAPES.len()), colour, size: dice.below(SIZES.len()), background }
+    }
+
+    fn label(&self, which: ShapeLabel) -> usize {
+        match which {
+            ShapeLabel::Shape => self.shape,
+            ShapeLabel::Colour => self.colour,
+            ShapeLabel::Size => self.size,
+            ShapeLabel::Background => self.background,
+        }
+    }
+}
+
+/// Endless shapes: image `[size, size, 3]`, and one label.
+pub struct Shapes {
+    size: usize,
+    label: ShapeLabel,
+    range: [f32; 2],
+    lane: Lane,
+}
+
+impl Shapes {
+    /// Shapes in images of `size` x `size` pixels; `range` has the values of dark and light.
+    pub fn new(size: usize, label: ShapeLabel, range: [f64; 2], lane: Lane) -> Shapes {
+        Shapes { size, label, range: range.map(|x| x as f32), lane }
+    }
+}
+
+impl Source for Shapes {
+    fn draw(&self, draw: u64, columns: &mut [&mut [f32]]) -> Result<(), DataError> {
+        let mut columns = columns.iter_mut();
+        let (Some(images), mut labels) = (columns.next(), columns.next()) else { return Ok(()) };
+        for (i, image) in images.chunks_exact_mut(self.size * self.size * 3).enumerate() {
+            let mut dice = self.lane.sample(draw, i);
+            let scene = Scene::draw(&mut dice);
+            paint(scene, &mut dice, self.size, self.range, image);
+            if let Some(label) = labels.as_mut().and_then(|l| l.get_mut(i)) {
+                *label = scene.label(self.label) as f32;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The outline of a shape, in pixels.
+enum Outline {
+    Circle { radius: f32 },
+    Polygon { corners: [[f32; 2]; 10], n: usize },
+}
+
+fn paint(scene: Scene, dice: &mut Dice, size: usize, [dark, light]: [f32; 2], image: &mut [f32]) {
+    let mut paint = |colour: usize| -> [f32; 3] {
+        let shade = dice.between(-SHADE, SHADE);
+        PAINTS[colour].map(|x| dark + (light - dark) * (x + shade).clamp(0.0, 1.0))
+    };
+    let (ground, colour) = (paint(scene.background), paint(scene.colour));
+    let side = size as f32;
+    let radius = side * RADII[scene.size] * dice.between(1.0 - SPREAD, 1.0 + SPREAD);
+    let turn = dice.between(-TURN, TURN);
+    let outline = outline(scene.shape, radius, turn);
+    // Wholly inside the image: the furthest corner is `reach` from the middle.
+    let reach = outline.reach() + 1.0;
+    let free = (0.5 * side - reach).max(0.0);
+    let middle = [0.5 * side + dice.between(-free, free), 0.5 * side + dice.between(-free, free)];
+
+    for pixel in image.chunks_exact_mut(3) {
+        pixel.copy_from_slice(&ground);
+    }
+    let bounds = |x: f32| ((x - reach).max(0.0) as usize, ((x + reach).ceil().max(0.0) as usize).min(size));
+    let ((left, right), (top, bottom)) = (bounds(middle[0]), bounds(middle[1]));
+    for y in top..bottom {
+        for x in left..right {
+            let distance = outline.distance([x as f32 + 0.5 - middle[0], y as f32 + 0.5 - middle[1]]);
+            let cover = (0.5 - distance).clamp(0.0, 1.0);
+            if cover > 0.0 {
+                let at = (y * size + x) * 3;
+                for (value, (from, to)) in image[at..at + 3].iter_mut().zip(ground.iter().zip(&colour)) {
+                    *value = from + (to - from) * cover;
+                }
+            }
+        }
+    }
+}
+
+/// The outline of `SHAPES[shape]`. All four have about the area of the circle with this radius, so that "small" means the
+/// same of each.
+fn outline(shape: usize, radius: f32, turn: f32) -> Outline {
+    let polygon = |n: usize, start: f32, radii: [f32; 2]| {
+        let mut corners = [[0.0; 2]; 10];
+        for (i, corner) in corners.iter_mut().take(n).enumerate() {
+            let angle = turn + start + std::f32::consts::TAU * i as f32 / n as f32;
+            let r = radius * radii[i % 2];
+            *corner = [r * libm::cosf(angle), r * libm::sinf(angle)];
+        }
+        Outline::Polygon { corners, n }
+    };
+    let up = -std::f32::consts::FRAC_PI_2;
+    match shape {
+        0 => Outline::Circle { radius },
+        1 => polygon(4, std::f32::consts::FRAC_PI_4, [1.25, 1.25]),
+        2 => polygon(3, up, [1.45, 1.45]),
+        _star => polygon(10, up, [1.4, 1.4 * STAR_INNER]),
+    }
+}
+
+impl Outline {
+    fn reach(&self) -> f32 {
+        match self {
+            Outline::Circle { radius } => *radius,
+            Outline::Polygon { corners, n } => {
+                corners[..*n].iter().map(|c| c[0].abs().max(c[1].abs())).fold(0.0, f32::max)
+            }
+        }
+    }
+
+    /// Distance from the outline; negative inside.
+    fn distance(&self, p: [f32; 2]) -> f32 {
+        match self {
+            Outline::Circle { radius } => (p[0] * p[0] + p[1] * p[1]).sqrt() - radius,
+            Outline::Polygon { corners, n } => {
+                let corners = &corners[..*n];
+                let (mut nearest, mut inside) = (f32::INFINITY, false);
+                let mut a = corners[n - 1];
+                for &b in corners {
+                    let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
+                    let (px, py) = (p[0] - a[0], p[1] - a[1]);
+                    let t = ((px * dx + py * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
+                    let (ex, ey) = (px - t * dx, py - t * dy);
+                    nearest = nearest.min(ex * ex + ey * ey);
+                    // A ray to the right crosses this edge.
+                    if (a[1] > p[1]) != (b[1] > p[1]) && p[0] < a[0] + (p[1] - a[1]) / dy * dx {
+                        inside = !inside;
+                    }
+                    a = b;
+                }
+                if inside { -nearest.sqrt() } else { nearest.sqrt() }
+            }
+        }
+    }
+}
