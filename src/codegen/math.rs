@@ -131,9 +131,9 @@ impl Lanes<'_, '_> {
         self.b.ins().fsub(up, down)
     }
 
-    /// `e^x`; infinity above 88.73, 0 below -87.34.
+    /// `e^x`; infinity above 88.73, 0 below -87.
     pub fn exp(&mut self, x: Value) -> Value {
-        let (high, low) = (self.constant(89.0), self.constant(-88.0));
+        let (high, low) = (self.constant(89.0), self.constant(-87.68));
         let x = self.choose(FloatCC::GreaterThan, x, high, high, x);
         let x = self.choose(FloatCC::LessThan, x, low, low, x);
         let (log2e, round) = (self.constant(std::f32::consts::LOG2_E), self.constant(ROUND));
@@ -147,7 +147,7 @@ impl Lanes<'_, '_> {
         let p = self.fma(p, square, r);
         let one = self.constant(1.0);
         let p = self.b.ins().fadd(p, one);
-        // 2^n as 2^(n-1) * 2, so that n = 128 overflows to infinity and n = -126 flushes to 0.
+        // 2^n as 2^(n-1) * 2, so that n = 128 overflows to infinity and n = -126, the least that -87.68 leads to, gives 0.
         let bits = self.as_int(shifted);
         let bias = self.int_constant(126 - 0x4B40_0000);
         let exponent = self.b.ins().iadd(bits, bias);
