@@ -28,10 +28,14 @@ pub struct Checked {
 }
 
 /// Reads a spec file.
-/// Errors: the system's, when the file cannot be read.
+/// Errors: the system's, when the file cannot be read; `InvalidData` when it is no text.
 pub fn read(path: &Path) -> std::io::Result<Sources> {
     let mut sources = Sources::default();
-    sources.add(path.display().to_string(), std::fs::read_to_string(path)?);
+    let text = std::fs::read_to_string(path)?;
+    if text.contains('\0') {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    sources.add(path.display().to_string(), text);
     Ok(sources)
 }
 

@@ -61,7 +61,7 @@ fn replayed(folder: &Path, weights: &Tensors, host: &Host) -> Tensors {
     fill_states(&session.program, &mut session.memory, weights, folder, false).expect("the weights fit");
     let mut found = replay::replay(&mut session, &feeds, folder).expect("the feeds fit");
     for (name, shape, data) in states(&session.program, &session.memory) {
-        if let Some(of) = name.strip_prefix("ema.").filter(|of| weights.contains_key(*of)) {
+        if let Some(of) = name.strip_prefix("ema.").filter(|_| weights.contains_key(&name)) {
             found.push((format!("average.{of}"), shape, data));
         }
     }

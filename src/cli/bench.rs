@@ -15,13 +15,13 @@ pub struct Bench {
     #[command(flatten)]
     spec: SpecArgs,
     /// Samples per step instead of the spec's
-    #[arg(long)]
+    #[arg(long, value_parser = super::batch)]
     batch: Option<usize>,
     /// Steps to time; as many as fit in about three seconds when not given
-    #[arg(long)]
+    #[arg(long, value_parser = super::steps)]
     steps: Option<usize>,
     /// Threads; all cores when not given
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = super::threads)]
     threads: usize,
     /// Print JSON
     #[arg(long)]

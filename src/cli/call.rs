@@ -33,6 +33,10 @@ pub struct Call {
 pub fn run(c: Call) -> Result<(), Failure> {
     let folder = c.run.is_dir();
     let spec = if folder { c.run.join("resolved.gan") } else { c.run.clone() };
+    if folder && !spec.is_file() {
+        let problem = "not a run folder: expected one that `ganc run` wrote, or a .gan file";
+        return Err(Failure::Data(format!("{}: {problem}", c.run.display())));
+    }
     let model = model(&SpecArgs { spec, set: c.set.clone() })?;
     let (feeds, _) = checkpoint::read(&c.feed)?;
     let batch = replay::rows(&feeds, &c.feed)?;
@@ -40,7 +44,7 @@ pub fn run(c: Call) -> Result<(), Failure> {
     let nets: Vec<&str> = model.nets.iter().map(|n| n.name.as_str()).collect();
     let Some(sampler) = program.sampler(&c.net).filter(|s| nets.contains(&s.name.as_str())).cloned() else {
         let near = crate::diag::render::suggest(&c.net, nets.iter().copied())
-            .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            .map_or(".".to_string(), |n| format!("; did you mean `{n}`?"));
         return Err(Failure::Usage(format!("the spec has no net `{}`{near} It has: {}", c.net, nets.join(", "))));
     };
     let mut memory = Memory::new(&program);

@@ -21,7 +21,7 @@ pub struct Compile {
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Samples per step instead of the spec's
-    #[arg(long)]
+    #[arg(long, value_parser = super::batch)]
     batch: Option<usize>,
 }
 
@@ -107,7 +107,7 @@ pub fn run(c: Compile) -> Result<(), Failure> {
 }
 
 fn tree(c: &Compile) -> Result<String, Failure> {
-    let sources = driver::read(&c.spec.spec).map_err(io(&c.spec.spec))?;
+    let sources = super::read(&c.spec.spec)?;
     match driver::parse(sources, &c.spec.set) {
         Ok(parsed) => Ok(dump::dump(&parsed.spec, true)),
         Err((sources, findings)) => {
@@ -119,6 +119,9 @@ fn tree(c: &Compile) -> Result<String, Failure> {
 
 fn deliver(c: &Compile, name: &str, stage: Stage, text: &str) -> Result<(), Failure> {
     let Some(folder) = &c.output else { return out(text) };
+    if folder.is_file() {
+        return Err(Failure::Data(format!("{}: a file; expected a folder", folder.display())));
+    }
     std::fs::create_dir_all(folder).map_err(io(folder))?;
     let stage = stage.to_possible_value().map(|v| v.get_name().to_string()).unwrap_or_default();
     let path = folder.join(format!("{name}.{stage}.txt"));

@@ -2,8 +2,8 @@
 
 use super::{Failure, colour, io, out};
 use crate::diag::{FileId, render};
+use crate::syntax;
 use crate::train::checkpoint::write_whole;
-use crate::{driver, syntax};
 use std::path::PathBuf;
 
 /// Options of `ganc fmt`.
@@ -24,7 +24,7 @@ pub struct Fmt {
 pub fn run(c: Fmt) -> Result<(), Failure> {
     let mut wrong = false;
     for path in &c.files {
-        let sources = driver::read(path).map_err(io(path))?;
+        let sources = super::read(path)?;
         match syntax::format(&sources, FileId(0)) {
             Ok(text) if c.stdout => out(&text)?,
             Ok(text) if text == sources.get(FileId(0)).text => {}

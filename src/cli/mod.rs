@@ -14,7 +14,7 @@ mod replay;
 mod run;
 mod sample;
 
-use crate::diag::render;
+use crate::diag::{Sources, render};
 use crate::driver::{self, Checked};
 use crate::model::Model;
 use crate::train::checkpoint::TensorError;
@@ -203,18 +203,23 @@ pub fn out(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Reads, parses and resolves a spec; findings are not printed.
-pub fn load(args: &SpecArgs) -> Result<Checked, Failure> {
-    let sources = driver::read(&args.spec).map_err(|e| match e.kind() {
+/// Reads a spec file.
+pub fn read(path: &Path) -> Result<Sources, Failure> {
+    driver::read(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Failure::Data(format!(
             "{}: there is no such file (start one with `ganc new {}`)",
-            args.spec.display(),
-            args.spec.file_stem().unwrap_or_default().to_string_lossy()
+            path.display(),
+            path.file_stem().unwrap_or_default().to_string_lossy()
         )),
-        std::io::ErrorKind::InvalidData => Failure::Data(format!("{}: not a text file in UTF-8", args.spec.display())),
-        _ => Failure::Data(format!("{}: {e}", args.spec.display())),
-    })?;
-    Ok(driver::check(sources, &args.set))
+        std::io::ErrorKind::InvalidData => Failure::Data(format!("{}: not a text file in UTF-8", path.display())),
+        std::io::ErrorKind::IsADirectory => Failure::Data(format!("{}: a folder; expected a .gan file", path.display())),
+        _ => Failure::Data(format!("{}: {e}", path.display())),
+    })
+}
+
+/// Reads, parses and resolves a spec; findings are not printed.
+pub fn load(args: &SpecArgs) -> Result<Checked, Failure> {
+    Ok(driver::check(read(&args.spec)?, &args.set))
 }
 
 /// The model of a spec; findings are printed.
@@ -235,4 +240,27 @@ pub fn report(checked: &Checked) {
 /// A host to compile for.
 pub fn host() -> Result<crate::codegen::Host, Failure> {
     crate::codegen::Host::detect().map_err(|e| Failure::Limit(format!("this machine cannot run compiled code: {e}")))
+}
+
+/// A whole number of an option, from `least` to `most`.
+fn whole(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+}
+
+/// Samples per step on the command line; the bounds are those of `train.batch`.
+pub fn batch(text: &str) -> Result<usize, String> {
+    whole(text, 1, 65_536)
+}
+
+/// Steps on the command line.
+pub fn steps(text: &str) -> Result<usize, String> {
+    whole(text, 1, 1_000_000_000)
+}
+
+/// Threads on the command line; 0 takes all cores.
+pub fn threads(text: &str) -> Result<usize, String> {
+    whole(text, 0, 1024)
 }

@@ -29,7 +29,7 @@ pub fn run(c: New) -> Result<(), Failure> {
     let Some((like, text)) = SPECS.iter().find(|(n, _)| *n == c.like) else {
         let names = SPECS.iter().map(|s| s.0);
         let list = names.clone().collect::<Vec<_>>().join(", ");
-        let near = render::suggest(&c.like, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        let near = render::suggest(&c.like, names).map_or(".".to_string(), |n| format!("; did you mean `{n}`?"));
         return Err(Failure::Usage(format!("there is no built-in spec `{}`{near} Expected one of: {list}", c.like)));
     };
     let is_name = c.name.chars().all(|ch| ch.is_ascii_alphanumeric() || ch == '_')

@@ -20,7 +20,7 @@ pub struct Replay {
     #[arg(short, long, value_name = "OUT.safetensors")]
     output: PathBuf,
     /// Threads; all cores when not given
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = super::threads)]
     threads: usize,
 }
 

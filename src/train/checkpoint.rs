@@ -99,7 +99,12 @@ pub fn write(
 /// Errors: the system refuses; then what stood at `path` still stands there.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    if !folder.is_dir() {
+        let problem = format!("there is no folder `{}` to write into", folder.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::NotADirectory, problem));
+    }
+    // The name of the temporary file would be no help in a message.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| std::io::Error::from(e.kind()))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     // Temporary files are private; what is kept has the permissions of any new file.

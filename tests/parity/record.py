@@ -126,8 +126,10 @@ def play(name, nets, optimizers, losses, feeds, steps=3, turns=1, ema=None, fact
         for s in schedulers:
             s.step()
         if ema:
+            # A short run's average is not made of its start.
+            decay = min(ema, (1 + step) / (10 + step))
             for k, p in params({"G": nets["G"]}):
-                average[k] = ema * average[k] + (1 - ema) * p.detach()
+                average[k] = decay * average[k] + (1 - decay) * p.detach()
     for k, p in params(nets):
         rounded(f"param.{k}", p.detach() - start[k])
     for k, v in average.items():
@@ -195,7 +197,7 @@ def digits():
     for n in nets.values():
         n.apply(small_weights)
     feeds = {"x": images(3, 8, 1, 32, 32), "z": torch.randn(3, 8, nz)}
-    play("digits", nets, adam(nets), non_saturating(), feeds, ema=0.999)
+    play("digits", nets, adam(nets), non_saturating(), feeds)
 
 
 def dcgan():
@@ -284,7 +286,7 @@ def hinge():
     plane("hinge", hinge_losses(), {
         "D": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01),
         "G": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
-    }, ema=0.9)
+    }, ema=0.1)
 
 
 def softplus():

@@ -1,0 +1,351 @@
+//! The command line as a user meets it: exit codes, messages, and what commands write.
+
+use ganc::train::checkpoint::{read, write};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder to run in, with the built-in specs in it.
+struct Folder(tempfile::TempDir);
+
+/// A tensor to write: name, shape, and the number its elements start to count from, in steps of 1/16.
+type Tensor<'a> = (&'a str, &'a [usize], f32);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().expect("a folder"));
+        let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs");
+        for spec in std::fs::read_dir(specs).expect("the specs") {
+            let spec = spec.expect("an entry");
+            std::fs::copy(spec.path(), folder.path(&spec.file_name().to_string_lossy())).expect("a copy");
+        }
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("a text")
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_ganc"))
+            .args(args)
+            .current_dir(self.0.path())
+            .env_remove("GANC_CPU")
+            .env_remove("RUST_BACKTRACE")
+            .env_remove("COLUMNS")
+            .output()
+            .expect("ganc starts")
+    }
+
+    /// Runs and expects success; gives stdout.
+    fn good(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ganc {}: {}\n{error}", args.join(" "), output.status);
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs commands that fail; gives the transcript. Nothing may go to stdout.
+    fn bad(&self, commands: &[(&[&str], i32)]) -> String {
+        let mut transcript = String::new();
+        for (args, code) in commands {
+            let output = self.run(args);
+            let error = String::from_utf8(output.stderr).expect("text");
+            let line = args.iter().map(|a| if a.contains(' ') { format!("'{a}'") } else { a.to_string() });
+            let line = line.collect::<Vec<_>>().join(" ");
+            assert_eq!(output.status.code(), Some(*code), "ganc {line}\n{error}");
+            assert!(output.stdout.is_empty(), "ganc {line} wrote to stdout: {}", String::from_utf8_lossy(&output.stdout));
+            assert!(!error.contains("panicked") && !error.contains("\x1b"), "ganc {line}\n{error}");
+            let _ = writeln!(transcript, "$ ganc {line}\n{}\n[exit {code}]\n", error.trim_end());
+        }
+        transcript
+    }
+
+    fn tensors(&self, name: &str, tensors: &[Tensor]) {
+        let tensor = |(name, shape, first): &Tensor| {
+            let n: usize = shape.iter().product();
+            (name.to_string(), shape.to_vec(), (0..n).map(|i| first + (i % 16) as f32 / 16.0).collect())
+        };
+        write(&self.path(name), &tensors.iter().map(tensor).collect::<Vec<_>>(), None).expect("it is written");
+    }
+}
+
+#[test]
+fn files_that_are_no_specs() {
+    let f = Folder::new();
+    std::fs::create_dir(f.path("folder.gan")).expect("a folder");
+    std::fs::write(f.path("latin.gan"), b"gan: caf\xe9\n").expect("a file");
+    std::fs::write(f.path("empty.gan"), "").expect("a file");
+    std::fs::write(f.path("zeros.gan"), [0; 64]).expect("a file");
+    insta::assert_snapshot!(f.bad(&[
+        (&["check", "missing.gan"], 3),
+        (&["check", "no/such/folder/x.gan"], 3),
+        (&["check", "folder.gan"], 3),
+        (&["check", "latin.gan"], 3),
+        (&["check", "empty.gan"], 1),
+        (&["check", "zeros.gan"], 3),
+        (&["compile", "missing.gan"], 3),
+        (&["compile", "missing.gan", "--emit", "ast"], 3),
+        (&["bench", "folder.gan"], 3),
+        (&["fmt", "folder.gan"], 3),
+        (&["fmt", "missing.gan"], 3),
+        (&["fmt", "latin.gan"], 3),
+        (&["call", "missing.gan", "G", "--feed", "x.safetensors", "-o", "y.safetensors"], 3),
+    ]));
+}
+
+#[test]
+fn wrong_usage() {
+    let f = Folder::new();
+    insta::assert_snapshot!(f.bad(&[
+        (&["chek", "ring.gan"], 2),
+        (&["check"], 2),
+        (&["check", "ring.gan", "--jsn"], 2),
+        (&["check", "ring.gan", "--threads", "2"], 2),
+        (&["compile", "ring.gan", "--emit", "graf"], 2),
+        (&["bench", "ring.gan", "--steps", "many"], 2),
+        (&["explain", "E9999"], 2),
+        (&["explain", "E030"], 2),
+        (&["completions", "tcl"], 2),
+    ]));
+}
+
+#[test]
+fn overrides_of_what_is_not_there() {
+    let f = Folder::new();
+    insta::assert_snapshot!(f.bad(&[
+        (&["check", "digits.gan", "--set", "let.nf=3"], 1),
+        (&["check", "digits.gan", "--set", "train.stepps=3"], 1),
+        (&["check", "digits.gan", "--set", "let.f"], 1),
+        (&["check", "digits.gan", "--set", "let.f=0"], 1),
+        (&["check", "digits.gan", "--set", "train.batch=zero", "--set", "data.y=ring()"], 1),
+        (&["compile", "digits.gan", "--emit", "ast", "--set", "let.nf=3"], 1),
+    ]));
+}
+
+#[test]
+fn numbers_without_meaning() {
+    let f = Folder::new();
+    insta::assert_snapshot!(f.bad(&[
+        (&["bench", "ring.gan", "--batch", "0"], 2),
+        (&["bench", "ring.gan", "--steps", "0"], 2),
+        (&["compile", "ring.gan", "--batch", "0"], 2),
+        (&["bench", "ring.gan", "--batch", "99999999999"], 2),
+        (&["bench", "ring.gan", "--threads", "100000"], 2),
+    ]));
+}
+
+#[test]
+fn new_specs() {
+    let f = Folder::new();
+    let before = f.text("digits.gan");
+    insta::assert_snapshot!(f.bad(&[
+        (&["new", "digits"], 3),
+        (&["new", "mine", "--like", "digit"], 2),
+        (&["new", "mine", "--like", "biggan"], 2),
+        (&["new", "../escape"], 2),
+        (&["new", ""], 2),
+        (&["new", "9lives"], 2),
+    ]));
+    assert_eq!(f.text("digits.gan"), before);
+    assert!(!f.path("mine.gan").exists());
+    for like in ["digits", "dcgan", "ring", "vanilla", "wgan_gp"] {
+        let name = format!("my_{like}");
+        f.good(&["new", &name, "--like", like]);
+        let text = f.text(&format!("{name}.gan"));
+        assert!(text.contains(&format!("gan: {name}\n")), "{text}");
+        f.good(&["fmt", "--check", &format!("{name}.gan")]);
+    }
+}
+
+#[test]
+fn formatting() {
+    let f = Folder::new();
+    let odd = f
+        .text("ring.gan")
+        .replace("batch: 256", "batch:    256")
+        .replace("adam(1e-3, beta1=0.5", "adam( 1e-3,beta1 = 0.5")
+        .replace("128) | relu", "128)|relu");
+    std::fs::write(f.path("odd.gan"), &odd).expect("a file");
+    std::fs::write(f.path("wrong.gan"), "gan: [\n").expect("a file");
+    insta::assert_snapshot!(f.bad(&[
+        (&["fmt", "--check", "ring.gan", "odd.gan"], 1),
+        (&["fmt", "wrong.gan"], 1),
+        (&["fmt", "--check", "--stdout", "odd.gan"], 2),
+        (&["fmt"], 2),
+    ]));
+    assert_eq!(f.text("odd.gan"), odd);
+    assert_eq!(f.text("wrong.gan"), "gan: [\n");
+    assert_eq!(f.good(&["fmt", "--stdout", "odd.gan"]), f.text("ring.gan"));
+    assert_eq!(f.text("odd.gan"), odd);
+    f.good(&["fmt", "odd.gan"]);
+    assert_eq!(f.text("odd.gan"), f.text("ring.gan"));
+    f.good(&["fmt", "--check", "odd.gan"]);
+}
+
+#[test]
+fn check_describes_a_spec_to_programs() {
+    let f = Folder::new();
+    let all: serde_json::Value = serde_json::from_str(&f.good(&["check", "digits.gan", "--json"])).expect("JSON");
+    assert_eq!((&all["ok"], &all["name"], &all["batch"]), (&true.into(), &"digits".into(), &64.into()));
+    let params = all["params"].as_array().expect("params");
+    let lines: Vec<String> =
+        params.iter().map(|p| format!("{} {} {}", p["name"].as_str().expect("a name"), p["shape"], p["init"])).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+    // A wrong spec is described, too, and fails.
+    let output = f.run(&["check", "digits.gan", "--set", "let.f=0", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(all["ok"], false);
+    let first = &all["diagnostics"][0];
+    assert!(first["code"].as_str().is_some_and(|c| c.starts_with('E')), "{first}");
+    assert!(output.stderr.is_empty(), "JSON alone: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+const STAGES: [&str; 8] = ["ast", "model", "graph", "grad", "opt", "plan", "clif", "asm"];
+
+#[test]
+fn every_stage_can_be_printed() {
+    let f = Folder::new();
+    f.good(&["compile", "ring.gan", "--emit", &STAGES.join(","), "-o", "out/stages"]);
+    for stage in STAGES {
+        let text = f.text(&format!("out/stages/ring.{stage}.txt"));
+        assert!(text.len() > 500, "{stage} is nearly empty: {text}");
+        assert_eq!(f.good(&["compile", "ring.gan", "--emit", stage]), text, "{stage} on stdout and in a file");
+        if ["graph", "grad", "opt"].contains(&stage) {
+            let graph = ganc::graph::text::parse(&text).expect("a graph");
+            assert!(graph.outputs().iter().any(|o| o.name == "loss.D") && graph.nodes().len() > 30, "{stage}");
+            assert_eq!(ganc::graph::text::print(&graph), text.lines().skip(1).map(|l| format!("{l}\n")).collect::<String>());
+        }
+    }
+    // Nothing in them depends on this process or this minute.
+    assert_eq!(f.good(&["compile", "ring.gan", "--emit", "plan"]), f.good(&["compile", "ring.gan", "--emit", "plan"]));
+}
+
+#[test]
+fn built_in_specs_compile() {
+    let f = Folder::new();
+    for spec in ["dcgan", "digits", "ring", "vanilla", "wgan_gp"] {
+        assert_eq!(f.good(&["compile", &format!("{spec}.gan")]), "");
+        f.good(&["check", &format!("{spec}.gan")]);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let f = Folder::new();
+    std::fs::write(f.path("occupied"), "a file").expect("a file");
+    f.tensors("feed.safetensors", &[("z", &[1, 4, 2], 0.0), ("x", &[1, 4, 2], 0.5)]);
+    f.tensors("none.safetensors", &[]);
+    f.tensors("z.safetensors", &[("z", &[4, 2], 0.0)]);
+    let replay =
+        |out: &'static str| ["replay", "ring.gan", "--weights", "none.safetensors", "--feed", "feed.safetensors", "-o", out];
+    let call = ["call", "ring.gan", "G", "--feed", "z.safetensors", "--weights", "none.safetensors", "-o", "occupied/y"];
+    insta::assert_snapshot!(f.bad(&[
+        (&["compile", "ring.gan", "--emit", "graph", "-o", "occupied"], 3),
+        (&["compile", "ring.gan", "--emit", "graph", "-o", "occupied/inside"], 3),
+        (&replay("occupied/out.safetensors"), 3),
+        (&replay("no/such/folder/out.safetensors"), 3),
+        (&call, 3),
+    ]));
+    assert_eq!(f.text("occupied"), "a file");
+}
+
+#[test]
+fn replays_with_wrong_files() {
+    let f = Folder::new();
+    f.tensors("none.safetensors", &[]);
+    f.tensors("good.safetensors", &[("z", &[1, 4, 2], 0.0), ("x", &[1, 4, 2], 0.5)]);
+    f.tensors("no_x.safetensors", &[("z", &[1, 4, 2], 0.0)]);
+    f.tensors("misspelt.safetensors", &[("z", &[1, 4, 2], 0.0), ("X", &[1, 4, 2], 0.5)]);
+    f.tensors("three.safetensors", &[("z", &[1, 4, 3], 0.0), ("x", &[1, 4, 2], 0.5)]);
+    f.tensors("flat.safetensors", &[("z", &[8], 0.0), ("x", &[1, 4, 2], 0.5)]);
+    f.tensors("batches.safetensors", &[("z", &[1, 4, 2], 0.0), ("x", &[1, 5, 2], 0.5)]);
+    f.tensors("runs.safetensors", &[("z", &[1, 4, 2], 0.0), ("x", &[2, 4, 2], 0.5)]);
+    f.tensors("weights.safetensors", &[("G.dense_1.weight", &[2, 128], 0.0), ("G.dense_9.bias", &[2], 0.0)]);
+    std::fs::write(f.path("text.safetensors"), "no tensors at all").expect("a file");
+    let whole = std::fs::read(f.path("good.safetensors")).expect("the file");
+    std::fs::write(f.path("torn.safetensors"), &whole[..whole.len() - 3]).expect("a file");
+    let replay = |weights: &'static str, feed: &'static str| {
+        ["replay", "ring.gan", "--weights", weights, "--feed", feed, "-o", "out.safetensors"]
+    };
+    insta::assert_snapshot!(f.bad(&[
+        (&replay("none.safetensors", "missing.safetensors"), 3),
+        (&replay("none.safetensors", "text.safetensors"), 3),
+        (&replay("none.safetensors", "torn.safetensors"), 3),
+        (&replay("none.safetensors", "none.safetensors"), 3),
+        (&replay("none.safetensors", "no_x.safetensors"), 3),
+        (&replay("none.safetensors", "misspelt.safetensors"), 3),
+        (&replay("none.safetensors", "three.safetensors"), 3),
+        (&replay("none.safetensors", "flat.safetensors"), 3),
+        (&replay("none.safetensors", "batches.safetensors"), 3),
+        (&replay("none.safetensors", "runs.safetensors"), 3),
+        (&replay("weights.safetensors", "good.safetensors"), 3),
+        (&["replay", "ring.gan", "--feed", "good.safetensors"], 2),
+    ]));
+    assert!(!f.path("out.safetensors").exists(), "a failed replay leaves nothing behind");
+    f.good(&replay("none.safetensors", "good.safetensors"));
+    let (found, _) = read(&f.path("out.safetensors")).expect("the results");
+    assert_eq!(found["step.0.loss.D"].0, [0usize; 0]);
+    assert_eq!(found["step.0.grad.G.dense_1.weight"].0, [128, 2]);
+    assert_eq!(found["param.D.dense_3.bias"].0, [1]);
+}
+
+#[test]
+fn calls_of_nets() {
+    let f = Folder::new();
+    f.tensors("none.safetensors", &[]);
+    f.tensors("z.safetensors", &[("z", &[3, 2], 0.0)]);
+    f.tensors("x.safetensors", &[("x", &[3, 2], 0.0)]);
+    f.tensors("both.safetensors", &[("z", &[3, 2], 0.0), ("x", &[3, 2], 0.0)]);
+    f.tensors("wide.safetensors", &[("z", &[3, 5], 0.0)]);
+    // A generator of one number: only the last bias is not 0.
+    let zero: [(&str, &[usize]); 5] = [
+        ("G.dense_1.weight", &[128, 2]),
+        ("G.dense_1.bias", &[128]),
+        ("G.dense_2.weight", &[128, 128]),
+        ("G.dense_2.bias", &[128]),
+        ("G.dense_3.weight", &[2, 128]),
+    ];
+    let mut weights: Vec<_> = zero.iter().map(|(n, s)| (n.to_string(), s.to_vec(), vec![0.0; s.iter().product()])).collect();
+    weights.push(("G.dense_3.bias".into(), vec![2], vec![1.5, -2.5]));
+    write(&f.path("weights.safetensors"), &weights, None).expect("it is written");
+    let call = |net: &'static str, feed: &'static str| {
+        ["call", "ring.gan", net, "--feed", feed, "--weights", "weights.safetensors", "-o", "out.safetensors"]
+    };
+    std::fs::create_dir(f.path("no_run")).expect("a folder");
+    insta::assert_snapshot!(f.bad(&[
+        (&call("H", "z.safetensors"), 2),
+        (&call("sample", "z.safetensors"), 2),
+        (&call("G", "x.safetensors"), 3),
+        (&call("G", "both.safetensors"), 3),
+        (&call("G", "wide.safetensors"), 3),
+        (&call("G", "none.safetensors"), 3),
+        (&["call", "ring.gan", "G", "--feed", "z.safetensors", "-o", "out.safetensors"], 2),
+        (&["call", "no_run", "G", "--feed", "z.safetensors", "-o", "out.safetensors"], 3),
+    ]));
+    assert!(!f.path("out.safetensors").exists(), "a failed call leaves nothing behind");
+    f.good(&call("G", "z.safetensors"));
+    let (found, _) = read(&f.path("out.safetensors")).expect("the results");
+    assert_eq!(found["x"], (vec![3, 2], vec![1.5, -2.5, 1.5, -2.5, 1.5, -2.5]));
+}
+
+#[test]
+fn pages_and_scripts_are_printed() {
+    let f = Folder::new();
+    assert!(f.good(&["explain", "e0301"]).starts_with("E0301: "));
+    assert!(f.good(&["explain"]).lines().count() > 40);
+    assert!(f.good(&["completions", "bash"]).contains("ganc"));
+    assert!(f.good(&["--version"]).starts_with("ganc "));
+    assert!(f.good(&["--help"]).contains("Exit codes: 0 ok"));
+    let bench: serde_json::Value =
+        serde_json::from_str(&f.good(&["bench", "ring.gan", "--batch", "8", "--steps", "3", "--json"])).expect("JSON");
+    for key in ["compile_ms", "sample_ms", "images_per_s", "gflop_per_step", "gflops", "peak_gflops", "rss_mb"] {
+        assert!(bench[key].as_f64().is_some_and(|x| x > 0.0), "{key}: {bench}");
+    }
+    assert!(bench["step_ms"]["min"].as_f64() <= bench["step_ms"]["median"].as_f64(), "{bench}");
+}
