@@ -5,7 +5,7 @@ use crate::driver;
 use crate::graph::FeedId;
 use crate::runtime::random::Stream;
 use crate::schedule::Kind;
-use crate::train::{Options, Sampling};
+use crate::train::{Options, Sampling, Session};
 use serde_json::json;
 use std::time::Instant;
 
@@ -98,7 +98,7 @@ pub fn run(c: Bench) -> Result<(), Failure> {
     let peak = peak_gflops() * threads as f64;
     let gflops = flops as f64 / 1e6 / median;
     if c.kernels {
-        session.profile(0);
+        eprint!("{}", profile(&mut session));
     }
     if c.json {
         let report = json!({
@@ -128,6 +128,33 @@ pub fn run(c: Bench) -> Result<(), Failure> {
             peak_memory_mb()
         ))
     }
+}
+
+/// The kernels of a step that take longest on one thread, phase by phase.
+fn profile(session: &mut Session) -> String {
+    const SHOWN: usize = 40;
+    const WIDTH: usize = 150;
+    let mut text = String::new();
+    for phase in 0..session.program.phases.len() {
+        let seconds = session.profile(phase);
+        let plan = session.phases()[phase].plan();
+        let name = &session.program.phases[phase].name;
+        let total: f64 = seconds.iter().sum();
+        text += &format!("phase {name}: {:.3} ms on one thread\n", total * 1e3);
+        let listing = crate::schedule::text::print(plan);
+        let mut rows: Vec<(f64, &Kind, &str)> =
+            seconds.iter().zip(&plan.kernels).zip(listing.lines().skip(1)).map(|((&s, k), line)| (s, &k.kind, line)).collect();
+        rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (s, kind, line) in rows.into_iter().take(SHOWN) {
+            let rate = match kind {
+                Kind::Tiles(t, _) => format!("{:6.1} GFLOP/s", t.flops() as f64 / s / 1e9),
+                Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) => String::new(),
+            };
+            let line: String = line.chars().take(WIDTH).collect();
+            text += &format!("{:9.3} ms {rate:14} {line}\n", s * 1e3);
+        }
+    }
+    text
 }
 
 /// What one thread reaches in a tile that stays in the first-level cache, in GFLOP/s.

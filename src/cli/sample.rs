@@ -101,7 +101,9 @@ fn deliver(path: &Path, shape: &[usize], samples: &[f32], look: Option<Look>) ->
     match extension.as_deref() {
         Some("png") => look.write(path, samples, &[]),
         Some(other) => Err(Failure::Usage(format!("cannot write .{other}: expected FILE.png, FILE.npy, or a folder"))),
-        None if look.is_points() => Err(Failure::Usage("points are no images: write them with -o FILE.png or -o FILE.npy".into())),
+        None if look.is_points() => {
+            Err(Failure::Usage("points are no images: write them with -o FILE.png or -o FILE.npy".into()))
+        }
         None => look.write_each(path, samples),
     }
 }

@@ -237,8 +237,7 @@ fn head(path: &Path, content: Content) -> Result<Opened, DataError> {
         .into());
     }
     read_fully(&mut reader, &mut header[4..]).map_err(|e| broken(path, &e, wanted))?;
-    let sizes: Vec<usize> =
-        header[4..].chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
+    let sizes: Vec<usize> = header[4..].chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
     if let Some(side) = sizes[1..].iter().find(|&&s| s == 0 || s > MOST_SIDE) {
         let p = FileProblem::new(path, "images of an impossible size").expected(format!("1 to {MOST_SIDE} rows and columns"));
         return Err(p.found(side.to_string()).into());

@@ -152,9 +152,7 @@ impl Outline {
     fn reach(&self) -> f32 {
         match self {
             Outline::Circle { radius } => *radius,
-            Outline::Polygon { corners, n } => {
-                corners[..*n].iter().map(|c| c[0].abs().max(c[1].abs())).fold(0.0, f32::max)
-            }
+            Outline::Polygon { corners, n } => corners[..*n].iter().map(|c| c[0].abs().max(c[1].abs())).fold(0.0, f32::max),
         }
     }
 

@@ -253,12 +253,11 @@ impl Executable {
         });
     }
 
-    /// Seconds of each kernel, run one after the other on one thread.
-    pub fn profile(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) {
+    /// Seconds of each kernel of the plan, run one after the other on this thread.
+    pub fn profile(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) -> Vec<f64> {
         self.run(pool, memory);
-        let mut rows: Vec<(f64, usize)> = Vec::new();
         let _flush = FlushToZero::enter();
-        for k in 0..self.work.len() {
+        let seconds = |k: usize| {
             let tasks = match &self.work[k].tasks {
                 Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
                 Tasks::Product(job) => job.tasks.len(),
@@ -268,20 +267,9 @@ impl Executable {
                 // SAFETY: tasks run one by one in the order of the plan.
                 unsafe { self.task(k, t) };
             }
-            rows.push((start.elapsed().as_secs_f64(), k));
-        }
-        let text = crate::schedule::text::print(&self.plan);
-        let lines: Vec<&str> = text.lines().skip(1).collect();
-        let total: f64 = rows.iter().map(|r| r.0).sum();
-        rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-        println!("total {:.3} ms on one thread", total * 1e3);
-        for (s, k) in rows.iter().take(40) {
-            let gf = match &self.plan.kernels[*k].kind {
-                Kind::Tiles(t, _) => format!("{:.1} GF/s", t.flops() as f64 / s / 1e9),
-                _ => String::new(),
-            };
-            println!("{:8.3} ms {gf} {}", s * 1e3, &lines[*k][..lines[*k].len().min(170)]);
-        }
+            start.elapsed().as_secs_f64()
+        };
+        (0..self.work.len()).map(seconds).collect()
     }
 
     /// # Safety

@@ -149,8 +149,8 @@ pub fn fill(source: &FeedSource, stream: Stream, out: &mut [f32]) {
 }
 
 impl Session {
-    /// Prints where the time of a phase goes, kernel by kernel.
-    pub fn profile(&mut self, phase: usize) {
-        self.phases[phase].profile(&self.pool, &mut self.memory);
+    /// Where the time of phase `phase` goes: seconds of each kernel on one thread, in the order of its plan.
+    pub fn profile(&mut self, phase: usize) -> Vec<f64> {
+        self.phases[phase].profile(&self.pool, &mut self.memory)
     }
 }
