@@ -61,7 +61,11 @@ fn small_samples_are_enlarged_by_whole_factors() {
         }
     }
     let wide = Shape { height: 256, width: 256, channels: 1 };
-    assert_eq!(grid(&vec![0.0; 256 * 256], wide, RANGE, GridStyle::USUAL).unwrap().dimensions(), (260, 260), "large ones are not");
+    assert_eq!(
+        grid(&vec![0.0; 256 * 256], wide, RANGE, GridStyle::USUAL).unwrap().dimensions(),
+        (260, 260),
+        "large ones are not"
+    );
 }
 
 #[test]
@@ -93,7 +97,9 @@ fn pictures_on_disk() {
         assert_eq!(read, single(&samples[i * 12..][..12], shape, [0.0, 1.0]).unwrap());
     }
     let missing = dir.path().join("no/such/grid.png");
-    assert!(matches!(write_grid(&missing, &samples, shape, RANGE, GridStyle::USUAL), Err(OutputError::Io { path, .. }) if path == missing));
+    assert!(
+        matches!(write_grid(&missing, &samples, shape, RANGE, GridStyle::USUAL), Err(OutputError::Io { path, .. }) if path == missing)
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside the files");
 }
 
@@ -209,7 +215,12 @@ fn lines_of_progress() {
         left: left.map(Duration::from_secs),
     };
     let mut out = String::new();
-    for s in [state(1, None, None), state(100, Some(812.4), Some(75)), state(7, Some(3.26), Some(7320)), state(1500, Some(812.4), Some(0))] {
+    for s in [
+        state(1, None, None),
+        state(100, Some(812.4), Some(75)),
+        state(7, Some(3.26), Some(7320)),
+        state(1500, Some(812.4), Some(0)),
+    ] {
         writeln!(out, "{}", line(&s)).unwrap();
     }
     insta::assert_snapshot!(out, @r"
@@ -218,7 +229,10 @@ fn lines_of_progress() {
     step 7/1500  3.3 images/s  D 0.6931  G NaN  2 h 02 min left
     step 1500/1500  812 images/s  D 0.6931  G NaN
     ");
-    assert_eq!([0.4, 12.3, 61.0, 3600.0].map(|s| show_time(Duration::from_secs_f64(s))), ["0.4 s", "12 s", "1 min 01 s", "1 h 00 min"]);
+    assert_eq!(
+        [0.4, 12.3, 61.0, 3600.0].map(|s| show_time(Duration::from_secs_f64(s))),
+        ["0.4 s", "12 s", "1 min 01 s", "1 h 00 min"]
+    );
 }
 
 #[test]

@@ -76,7 +76,8 @@ fn prepare(sources: &[Wanted], first_draw: u64, ready: &Sender<Result<Batch, Dat
         // A caller that keeps a batch does not stop the loader: there is a new one for it.
         let streams = used.try_recv().map_or_else(|_none| fresh(), |batch| batch.streams);
         let made = catch_unwind(AssertUnwindSafe(|| fill(sources, draw, streams)));
-        let made = made.unwrap_or_else(|_| Err(DataError::Stopped(format!("making draw {draw} panicked: this is a bug of ganc's"))));
+        let made =
+            made.unwrap_or_else(|_| Err(DataError::Stopped(format!("making draw {draw} panicked: this is a bug of ganc's"))));
         let failed = made.is_err();
         if ready.send(made).is_err() || failed {
             return;

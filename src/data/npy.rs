@@ -112,11 +112,8 @@ fn arrange(stored: Vec<f32>, len: usize, shape: &[usize], order: Order) -> Vec<f
         Order::C => (1..axes.len()).rev().for_each(|i| strides[i - 1] = strides[i] * axes[i]),
         Order::Fortran => (1..axes.len()).for_each(|i| strides[i] = strides[i - 1] * axes[i - 1]),
     }
-    let inside: Vec<usize> = if shape.len() < 2 {
-        (0..axes.len()).collect()
-    } else {
-        std::iter::once(0).chain(2..axes.len()).chain([1]).collect()
-    };
+    let inside: Vec<usize> =
+        if shape.len() < 2 { (0..axes.len()).collect() } else { std::iter::once(0).chain(2..axes.len()).chain([1]).collect() };
     let mut index = vec![0; inside.len()];
     let mut at = 0;
     let mut out = Vec::with_capacity(stored.len());
@@ -145,7 +142,9 @@ fn head(path: &Path) -> Result<Head, DataError> {
     let mut reader = BufReader::new(file);
     let text = header_text(&mut reader, path)?;
     let header = NpyHeader::from_reader(Cursor::new(text)).map_err(|e| {
-        FileProblem::new(path, "the header of the array is broken").expected(WANTED).found(e.to_string())
+        // The parser's sentence; the picture of the place that follows it is of no use to the user.
+        let why = e.to_string().lines().next().unwrap_or_default().trim().to_string();
+        FileProblem::new(path, "the header of the array is broken").expected(WANTED).found(why).hint("save or copy it again")
     })?;
     let kind = kind(&header.dtype()).ok_or_else(|| {
         let p = FileProblem::new(path, "elements that are no plain numbers").expected(NUMBERS);
@@ -157,7 +156,8 @@ fn head(path: &Path) -> Result<Head, DataError> {
     };
     let shown = || format!("shape {:?}", header.shape());
     if shape.len() > MOST_AXES || shape.contains(&0) {
-        let p = FileProblem::new(path, "samples of an impossible shape").expected(format!("at most {MOST_AXES} axes, none empty"));
+        let p =
+            FileProblem::new(path, "samples of an impossible shape").expected(format!("at most {MOST_AXES} axes, none empty"));
         return Err(p.found(shown()).into());
     }
     let elements = header.shape().iter().try_fold(1u64, |n, &s| n.checked_mul(s)).filter(|&n| n <= MOST_ELEMENTS);
@@ -187,8 +187,9 @@ fn header_text(reader: &mut BufReader<File>, path: &Path) -> Result<Vec<u8>, Dat
     reader.read_exact(&mut text).map_err(io)?;
     if !text.starts_with(b"\x93NUMPY") {
         let p = FileProblem::new(path, "not an array of NumPy's").expected(WANTED);
-        let hint = if text.starts_with(b"PK") { "for an archive .npz, save the array alone with numpy.save" } else { "paths of images go to `images(DIR)`" };
-        return Err(p.found(text.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")).hint(hint).into());
+        let p = p.found(text.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "));
+        let archive = text.starts_with(b"PK");
+        return Err(if archive { p.hint("this is an archive .npz: save the array alone with numpy.save") } else { p }.into());
     }
     let long = text[6] > 1;
     let mut length = [0; 4];

@@ -16,7 +16,8 @@ pub struct Pixels {
 
 /// Width and height after scaling so that the shorter side is `load`.
 pub fn scaled(width: usize, height: usize, load: usize) -> (usize, usize) {
-    let long = |long: usize, short: usize| (((long as u64 * load as u64) + short as u64 / 2) / short as u64).max(load as u64) as usize;
+    let long =
+        |long: usize, short: usize| (((long as u64 * load as u64) + short as u64 / 2) / short as u64).max(load as u64) as usize;
     if width <= height { (load, long(height, width)) } else { (long(width, height), load) }
 }
 
