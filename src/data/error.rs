@@ -121,10 +121,10 @@ impl DataError {
 fn several(first: &[FileProblem], more: usize) -> String {
     let mut text = format!("{} files cannot be used", first.len() + more);
     for problem in first {
-        text += &format!("\n{problem}");
+        text += &format!("\n  {}", problem.sentence());
     }
     if more > 0 {
-        text += &format!("\nand {more} more");
+        text += &format!("\n  and {more} more");
     }
     text
 }

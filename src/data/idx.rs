@@ -219,7 +219,7 @@ fn head(path: &Path, content: Content) -> Result<Opened, DataError> {
 
     let mut header = [0; 16];
     let header = &mut header[..4 + 4 * content.rank()];
-    read_fully(&mut reader, &mut header[..4]).map_err(|e| broken(path, &e, wanted))?;
+    reader.read_exact(&mut header[..4]).map_err(|e| broken(path, &e, wanted))?;
     let magic = [0, 0, UNSIGNED_BYTES, content.rank() as u8];
     if header[..4] != magic {
         let found = header[..4].iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
@@ -236,7 +236,7 @@ fn head(path: &Path, content: Content) -> Result<Opened, DataError> {
         }
         .into());
     }
-    read_fully(&mut reader, &mut header[4..]).map_err(|e| broken(path, &e, wanted))?;
+    reader.read_exact(&mut header[4..]).map_err(|e| broken(path, &e, wanted))?;
     let sizes: Vec<usize> = header[4..].chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
     if let Some(side) = sizes[1..].iter().find(|&&s| s == 0 || s > MOST_SIDE) {
         let p = FileProblem::new(path, "images of an impossible size").expected(format!("1 to {MOST_SIDE} rows and columns"));
@@ -267,10 +267,11 @@ fn head(path: &Path, content: Content) -> Result<Opened, DataError> {
 
 /// The sizes and the bytes of a file.
 fn content(path: &Path, content: Content) -> Result<(Vec<usize>, Vec<u8>), DataError> {
-    let Opened { sizes, bytes, reader } = head(path, content)?;
+    let Opened { sizes, bytes, mut reader } = head(path, content)?;
     // Memory grows with what is really there.
     let mut data = Vec::new();
-    reader.take(bytes + 1).read_to_end(&mut data).map_err(|e| broken(path, &e, content.describe()))?;
+    let io = |e: io::Error| broken(path, &e, content.describe());
+    reader.by_ref().take(bytes + 1).read_to_end(&mut data).map_err(io)?;
     let found = format!("{} bytes", data.len());
     let expected = format!("{bytes} bytes behind the header, for {}", show(&sizes));
     if (data.len() as u64) < bytes {
@@ -278,14 +279,12 @@ fn content(path: &Path, content: Content) -> Result<(Vec<usize>, Vec<u8>), DataE
         return Err(p.hint("download it again").into());
     }
     if data.len() as u64 > bytes {
+        // Damaged gzip data often go on too long before it shows that they are damaged.
+        io::copy(&mut reader.take(MOST_BYTES), &mut io::sink()).map_err(io)?;
         let p = FileProblem::new(path, "there is more in the file than its header says").expected(expected);
         return Err(p.found("more").into());
     }
     Ok((sizes, data))
-}
-
-fn read_fully(reader: &mut dyn Read, out: &mut [u8]) -> io::Result<()> {
-    reader.read_exact(out)
 }
 
 /// A read that failed: mostly a file that ends too soon, or gzip data that are damaged.

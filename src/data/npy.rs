@@ -141,8 +141,11 @@ fn head(path: &Path) -> Result<Head, DataError> {
     }
     let mut reader = BufReader::new(file);
     let text = header_text(&mut reader, path)?;
-    let header = NpyHeader::from_reader(Cursor::new(text))
-        .map_err(|e| FileProblem::new(path, "the header of the array is broken").expected(WANTED).found(e.to_string()))?;
+    let header = NpyHeader::from_reader(Cursor::new(text)).map_err(|e| {
+        // The parser's sentence; the picture of the place that follows it is of no use to the user.
+        let why = e.to_string().lines().next().unwrap_or_default().trim().to_string();
+        FileProblem::new(path, "the header of the array is broken").expected(WANTED).found(why).hint("save or copy it again")
+    })?;
     let kind = kind(&header.dtype()).ok_or_else(|| {
         let p = FileProblem::new(path, "elements that are no plain numbers").expected(NUMBERS);
         p.found(header.dtype().descr()).hint("save it with `.astype(numpy.float32)`")
@@ -184,12 +187,9 @@ fn header_text(reader: &mut BufReader<File>, path: &Path) -> Result<Vec<u8>, Dat
     reader.read_exact(&mut text).map_err(io)?;
     if !text.starts_with(b"\x93NUMPY") {
         let p = FileProblem::new(path, "not an array of NumPy's").expected(WANTED);
-        let hint = if text.starts_with(b"PK") {
-            "for an archive .npz, save the array alone with numpy.save"
-        } else {
-            "paths of images go to `images(DIR)`"
-        };
-        return Err(p.found(text.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")).hint(hint).into());
+        let p = p.found(text.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "));
+        let archive = text.starts_with(b"PK");
+        return Err(if archive { p.hint("this is an archive .npz: save the array alone with numpy.save") } else { p }.into());
     }
     let long = text[6] > 1;
     let mut length = [0; 4];

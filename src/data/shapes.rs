@@ -13,9 +13,9 @@ pub const SIZES: [&str; 3] = ["small", "medium", "large"];
 
 /// Red, green and blue of [`COLOURS`], from 0 to 1.
 const PAINTS: [[f32; 3]; 6] =
-    [[0.86, 0.15, 0.14], [0.13, 0.62, 0.25], [0.13, 0.32, 0.82], [0.97, 0.80, 0.16], [0.55, 0.22, 0.68], [0.94, 0.94, 0.92]];
+    [[0.86, 0.15, 0.14], [0.13, 0.62, 0.25], [0.10, 0.30, 0.85], [0.97, 0.80, 0.16], [0.64, 0.24, 0.72], [0.94, 0.94, 0.92]];
 /// How much lighter or darker a colour may be.
-const SHADE: f32 = 0.10;
+const SHADE: f32 = 0.08;
 /// Radius of each of [`SIZES`], as a part of the image's height.
 const RADII: [f32; 3] = [0.13, 0.22, 0.34];
 /// How much a radius differs from its size's, relatively.

@@ -18,7 +18,7 @@ const LINES: f64 = 5.0;
 const GROUND: [f32; 3] = [255.0, 255.0, 255.0];
 const LINE: [f32; 3] = [232.0, 232.0, 232.0];
 const AXIS: [f32; 3] = [200.0, 200.0, 200.0];
-const REAL: [f32; 3] = [150.0, 150.0, 150.0];
+const REAL: [f32; 3] = [110.0, 110.0, 110.0];
 const GENERATED: [f32; 3] = [214.0, 70.0, 20.0];
 
 /// A scatter plot of `[n, 2]` points each. The axes have equal units and are given by the real points, or by the generated
