@@ -16,6 +16,7 @@ the metadata. So a recorded gradient is within 1.6e-5 of its largest entry of wh
 """
 
 import gzip
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,9 @@ from safetensors.numpy import save
 from torch import nn
 
 HERE = Path(__file__).parent
+# At the kink of a ReLU rounding decides on which side a value falls, and two right programs disagree by a whole slope. So that
+# this does not happen, seeds are tried until no activation is as near to its kink as rounding could move it.
+MARGIN = 2e-6
 WORDS = {
     nn.Linear: "dense",
     nn.Conv2d: "conv",
@@ -87,7 +91,18 @@ def small_weights(m):
 
 def play(name, nets, optimizers, losses, feeds, steps=3, turns=1, ema=None, factor=None):
     """Trains and records. `losses[player](nets, feeds of the run, fake)`; D learns first, then G against the new D.
-    In every run D takes a turn, in the last of a step's `turns` runs G as well."""
+    In every run D takes a turn, in the last of a step's `turns` runs G as well. Gives the smallest distance of an activation
+    from its kink, relative to the root mean square of its tensor."""
+    margins = []
+
+    def watch(module, inputs):
+        x = inputs[0].detach()
+        margins.append(float(x.abs().min() / x.square().mean().sqrt()))
+
+    for net in nets.values():
+        for m in net.modules():
+            if isinstance(m, (nn.ReLU, nn.LeakyReLU, nn.PReLU)):
+                m.register_forward_pre_hook(watch)
     with torch.no_grad():
         for _, p in params(nets):
             p.copy_(bf16(p))
@@ -101,7 +116,7 @@ def play(name, nets, optimizers, losses, feeds, steps=3, turns=1, ema=None, fact
     def rounded(key, t):
         scale = float(t.abs().max()) / 32767 or 1.0
         ints[key] = np.round(t.numpy().astype(np.float64) / scale).astype(np.int16)
-        scales[key] = repr(scale)
+        scales[key] = scale
 
     schedulers = [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers.values()] if factor else []
     for step in range(steps):
@@ -139,11 +154,12 @@ def play(name, nets, optimizers, losses, feeds, steps=3, turns=1, ema=None, fact
     for file, tensors, metadata in [
         ("weights", weights, None),
         ("feed", {k: v.numpy() for k, v in feeds.items()}, None),
-        ("expected", out | ints, scales),
+        ("expected", out | ints, {"scales": json.dumps(scales)}),
     ]:
         data = save({k: v.copy(order="C") for k, v in tensors.items()}, metadata)
         (folder / f"{file}.safetensors.gz").write_bytes(gzip.compress(data, 9, mtime=0))
     print(name, {k: float(v) for k, v in out.items() if ".loss." in k})
+    return min(margins)
 
 
 # Objectives. Logarithms of probabilities are taken of the logits, which is the same number with smaller rounding errors.
@@ -174,7 +190,7 @@ def mlp():
         "G": nn.Sequential(*stack([16, 24, 32, 40]), nn.Linear(40, 784), nn.Tanh(), Reshape(1, 28, 28)),
         "D": nn.Sequential(nn.Flatten(), *stack([784, 40, 32, 24]), nn.Linear(24, 1)),
     }
-    play("mlp", nets, adam(nets), non_saturating(), {"x": images(3, 8, 1, 28, 28), "z": torch.randn(3, 8, 16)})
+    return play("mlp", nets, adam(nets), non_saturating(), {"x": images(3, 8, 1, 28, 28), "z": torch.randn(3, 8, 16)})
 
 
 def digits():
@@ -197,7 +213,7 @@ def digits():
     for n in nets.values():
         n.apply(small_weights)
     feeds = {"x": images(3, 8, 1, 32, 32), "z": torch.randn(3, 8, nz)}
-    play("digits", nets, adam(nets), non_saturating(), feeds)
+    return play("digits", nets, adam(nets), non_saturating(), feeds)
 
 
 def dcgan():
@@ -219,7 +235,7 @@ def dcgan():
     }
     for n in nets.values():
         n.apply(small_weights)
-    play("dcgan", nets, adam(nets), non_saturating(), {"x": images(3, 4, 3, 64, 64), "z": torch.randn(3, 4, nz)})
+    return play("dcgan", nets, adam(nets), non_saturating(), {"x": images(3, 4, 3, 64, 64), "z": torch.randn(3, 4, nz)})
 
 
 def wgan_gp():
@@ -245,7 +261,7 @@ def wgan_gp():
 
     losses = {"D": critic, "G": lambda D, feed, fake: -D(fake).mean()}
     feeds = {"x": images(6, 8, 3, 16, 16), "z": torch.randn(6, 8, 16), "u": torch.rand(6, 8, 1)}
-    play("wgan_gp", nets, adam(nets, 1e-4, (0.0, 0.9)), losses, feeds, turns=2)
+    return play("wgan_gp", nets, adam(nets, 1e-4, (0.0, 0.9)), losses, feeds, turns=2)
 
 
 def plane(name, losses, optimizers, **more):
@@ -255,13 +271,13 @@ def plane(name, losses, optimizers, **more):
         "D": nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1)),
     }
     feeds = {"x": 2 * torch.randn(4, 8, 2), "z": torch.randn(4, 8, 2)}
-    play(name, nets, {k: o(nets[k].parameters()) for k, o in optimizers.items()}, losses, feeds, steps=4, **more)
+    return play(name, nets, {k: o(nets[k].parameters()) for k, o in optimizers.items()}, losses, feeds, steps=4, **more)
 
 
 def minimax():
     value = lambda D, f, fake: F.logsigmoid(D(f["x"])).mean() + F.logsigmoid(-D(fake)).mean()
     o = lambda p: torch.optim.Adam(p, lr=1e-3, betas=(0.5, 0.999), weight_decay=0.1)
-    plane("minimax", {"D": lambda *a: -value(*a), "G": value}, {"D": o, "G": o})
+    return plane("minimax", {"D": lambda *a: -value(*a), "G": value}, {"D": o, "G": o})
 
 
 def least_squares():
@@ -269,7 +285,7 @@ def least_squares():
         "D": lambda D, f, fake: 0.5 * ((D(f["x"]) - 1) ** 2).mean() + 0.5 * (D(fake) ** 2).mean(),
         "G": lambda D, f, fake: 0.5 * ((D(fake) - 1) ** 2).mean(),
     }
-    plane("least_squares", losses, {
+    return plane("least_squares", losses, {
         "D": lambda p: torch.optim.RMSprop(p, lr=1e-3),
         "G": lambda p: torch.optim.RMSprop(p, lr=1e-3, alpha=0.9, eps=1e-6, momentum=0.9),
     })
@@ -283,7 +299,7 @@ def hinge_losses():
 
 
 def hinge():
-    plane("hinge", hinge_losses(), {
+    return plane("hinge", hinge_losses(), {
         "D": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01),
         "G": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
     }, ema=0.1)
@@ -296,7 +312,7 @@ def softplus():
     }
     # Four steps: the rate rises over two and falls linearly to 0 at the end.
     factor = lambda step: min((step + 1) / 2, 1) * (4 - step) / 4
-    plane("softplus", losses, {
+    return plane("softplus", losses, {
         "D": lambda p: torch.optim.AdamW(p, lr=1e-3, betas=(0.5, 0.999), weight_decay=0.1),
         "G": lambda p: torch.optim.SGD(p, lr=0.1),
     }, factor=factor)
@@ -325,7 +341,7 @@ def layers_g():
     feeds = {"x": images(3, 6, 3, 16, 16), "z": torch.randn(3, 6, 12)}
     # The biases in front of batch norms have gradients that are zero but for rounding: plain SGD leaves them where they are.
     optimizers = adam(nets, 1e-3) | {"G": torch.optim.SGD(nets["G"].parameters(), lr=0.1)}
-    play("layers_g", nets, optimizers, hinge_losses(), feeds)
+    return play("layers_g", nets, optimizers, hinge_losses(), feeds)
 
 
 class Critic(nn.Module):
@@ -366,7 +382,7 @@ def layers_d():
         )
 
     feeds = {"x": images(3, 6, 3, 16, 16), "z": torch.randn(3, 6, 12)}
-    play("layers_d", nets, adam(nets, 1e-3), {"D": critic, "G": generator}, feeds)
+    return play("layers_d", nets, adam(nets, 1e-3), {"D": critic, "G": generator}, feeds)
 
 
 CASES = [mlp, digits, dcgan, wgan_gp, minimax, least_squares, hinge, softplus, layers_g, layers_d]
@@ -375,5 +391,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for case in CASES:
         if not sys.argv[1:] or case.__name__ in sys.argv[1:]:
-            torch.manual_seed(1)
-            case()
+            for seed in range(1, 200):
+                torch.manual_seed(seed)
+                if case() > MARGIN:
+                    break
