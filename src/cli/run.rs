@@ -38,7 +38,7 @@ pub struct Run {
 
 /// Where run folders are made.
 const RUNS: &str = "runs";
-/// Metric lines of a whole run, about: every step of a short run, one step of several in a long one.
+/// Metric lines of a whole run, about: every step of a short run, one step of several in a long one, at least of a hundred.
 const LINES: u64 = 2000;
 
 /// Runs the command.
@@ -76,7 +76,7 @@ pub fn run(c: Run) -> Result<(), Failure> {
     let training = Training {
         metrics: Metrics::resume(&folder.metrics(), session.progress.step)?,
         progress: Some(Progress::start(session.progress.step, total, batch)),
-        every: (total / LINES).max(1),
+        every: (total / LINES).clamp(1, 100),
         checkpoint: model.train.checkpoint,
         samples: model.train.samples,
         folder,
