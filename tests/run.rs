@@ -24,7 +24,8 @@ impl Bench {
     }
 
     fn ganc(&self, args: &[&str]) -> Output {
-        let output = Command::new(env!("CARGO_BIN_EXE_ganc")).args(args).current_dir(self.folder.path()).env("NO_COLOR", "1").output();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_ganc")).args(args).current_dir(self.folder.path()).env("NO_COLOR", "1").output();
         output.expect("ganc starts")
     }
 
@@ -43,8 +44,10 @@ impl Bench {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut all: Vec<String> =
-        std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let mut all: Vec<String> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
     all.sort();
     all
 }
@@ -70,7 +73,9 @@ fn a_run_leaves_spec_metrics_pictures_and_checkpoints() {
     let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).expect("text");
     let lines: Vec<serde_json::Value> = metrics.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert_eq!(lines.len(), 12);
-    assert!(lines.iter().enumerate().all(|(i, l)| l["step"] == i as u64 + 1 && l["loss.D"].is_number() && l["loss.G"].is_number()));
+    assert!(
+        lines.iter().enumerate().all(|(i, l)| l["step"] == i as u64 + 1 && l["loss.D"].is_number() && l["loss.G"].is_number())
+    );
     b.ok(&["run", "tiny.gan"]);
     assert_eq!(names(&b.at("runs")), ["00001-tiny", "00002-tiny"]);
 }
@@ -119,7 +124,16 @@ fn a_run_that_diverges_leaves_the_step_for_a_replay() {
     let text = b.fails(4, &wild);
     assert!(text.contains("the loss of") && text.contains("diverged"), "{text}");
     let (w, f) = (b.at("r/diverged/weights.safetensors"), b.at("r/diverged/feed.safetensors"));
-    let args = ["replay", "r/resolved.gan", "--weights", w.to_str().expect("a path"), "--feed", f.to_str().expect("a path"), "-o", "out.safetensors"];
+    let args = [
+        "replay",
+        "r/resolved.gan",
+        "--weights",
+        w.to_str().expect("a path"),
+        "--feed",
+        f.to_str().expect("a path"),
+        "-o",
+        "out.safetensors",
+    ];
     b.ok(&args);
     let replayed = tensors(&b.at("out.safetensors"));
     let loss = replayed.iter().filter(|t| t.0.starts_with("step.0.loss")).any(|t| !f32::from_bits(t.2[0]).is_finite());
@@ -132,7 +146,8 @@ fn a_run_says_what_is_wrong_with_its_data_or_folder() {
     let missing = b.fails(3, &["run", "tiny.gan", "--set", "data.x=mnist(\"nowhere\")"]);
     assert!(missing.contains("nowhere"), "{missing}");
     std::fs::create_dir(b.at("mnist")).expect("a folder");
-    std::fs::write(b.at("mnist/t10k-images-idx3-ubyte"), [0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28, 1, 2]).expect("a file");
+    std::fs::write(b.at("mnist/t10k-images-idx3-ubyte"), [0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28, 1, 2])
+        .expect("a file");
     std::fs::write(b.at("mnist/t10k-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 9]).expect("a file");
     let torn = b.fails(3, &["run", "tiny.gan", "--set", "data.x=mnist(\"mnist\")"]);
     assert!(torn.contains("t10k-images-idx3-ubyte"), "{torn}");

@@ -76,7 +76,12 @@ pub struct MicroKernel {
     pub columns: usize,
     /// The function for tiles of `i + 1` rows.
     pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
+    /// Transposes a block of 8x8: from rows `step` elements apart to rows `step` elements apart.
+    pub transpose: Option<Transpose>,
 }
+
+/// `(from, step of its rows, to, step of its rows)`.
+pub type Transpose = unsafe fn(*const f32, usize, *mut f32, usize);
 
 /// Environment variable that selects the portable path.
 pub const CPU_VARIABLE: &str = "GANC_CPU";

@@ -1,53 +1,81 @@
 //! Copying matrices into panels as wide as the micro-kernel's tile.
 
+use super::MicroKernel;
 use crate::schedule::tiles::Pack;
 
-/// Tasks of a pack: its panels, over all matrices of a batch.
+/// Panels of a task: neighbours in the source, so that whole runs of cache lines are read.
+const GROUP: usize = 4;
+
+/// Tasks of a pack: groups of panels, over all matrices of a batch.
 pub fn pack_tasks(p: &Pack) -> usize {
-    p.batch * p.columns.div_ceil(p.width)
+    p.batch * p.columns.div_ceil(p.width).div_ceil(GROUP)
 }
 
-/// Copies panel `task`.
+/// Copies the panels of group `task`.
 ///
 /// # Safety
-/// `source` and `target` point to the first elements of the buffers that `p` describes; nobody else writes this panel.
-pub unsafe fn pack_panels(p: &Pack, source: *const f32, target: *mut f32, task: usize) {
+/// `source` and `target` point to the first elements of the buffers that `p` describes; nobody else writes these panels; the
+/// CPU can run `kernel`.
+pub unsafe fn pack_panels(p: &Pack, kernel: &MicroKernel, source: *const f32, target: *mut f32, task: usize) {
     let panels = p.columns.div_ceil(p.width);
-    let (matrix, panel) = (task / panels, task % panels);
-    let first = panel * p.width;
-    let columns = p.width.min(p.columns - first);
-    // SAFETY: panel `task` lies at this place of the target, and the source has the rows and columns that `p` says.
+    let groups = panels.div_ceil(GROUP);
+    let (matrix, group) = (task / groups, task % groups);
+    let some = group * GROUP..((group + 1) * GROUP).min(panels);
+    let panel_len = p.panel_rows() * p.width;
+    // SAFETY: the panels lie at these places of the target, and the source has the rows and columns that `p` says.
     unsafe {
-        let mut to = target.add(task * p.panel_rows() * p.width);
-        for &tap in &p.taps {
-            let from = source.add(matrix * p.source_batch + tap + first * p.column_step);
+        let target = target.add((matrix * panels + some.start) * panel_len);
+        for (i, &tap) in p.taps.iter().enumerate() {
+            let from = source.add(matrix * p.source_batch + tap + some.start * p.width * p.column_step);
+            let to = target.add(i * p.rows * p.width);
             if p.column_step == 1 {
                 for row in 0..p.rows {
-                    std::ptr::copy_nonoverlapping(from.add(row * p.row_step), to.add(row * p.width), columns);
-                    std::ptr::write_bytes(to.add(row * p.width + columns), 0, p.width - columns);
+                    for (n, panel) in some.clone().enumerate() {
+                        let columns = p.width.min(p.columns - panel * p.width);
+                        let (from, to) = (from.add(row * p.row_step + n * p.width), to.add(n * panel_len + row * p.width));
+                        std::ptr::copy_nonoverlapping(from, to, columns);
+                        if columns < p.width {
+                            std::ptr::write_bytes(to.add(columns), 0, p.width - columns);
+                        }
+                    }
                 }
             } else {
-                transpose(p, from, to, columns);
+                for (n, panel) in some.clone().enumerate() {
+                    let columns = p.width.min(p.columns - panel * p.width);
+                    transpose(p, kernel, from.add(n * p.width * p.column_step), to.add(n * panel_len), columns);
+                }
             }
-            to = to.add(p.rows * p.width);
         }
     }
 }
 
-/// Columns lie apart in the source: blocks of eight rows keep both sides in cache.
+/// Columns lie apart in the source: square blocks keep both sides in cache, and whole ones go through registers where the
+/// CPU can.
 ///
 /// # Safety
-/// As [`pack_panels`], for one group of rows.
-unsafe fn transpose(p: &Pack, from: *const f32, to: *mut f32, columns: usize) {
-    const BLOCK: usize = 16;
+/// As [`pack_panels`], for one group of rows of one panel.
+unsafe fn transpose(p: &Pack, kernel: &MicroKernel, from: *const f32, to: *mut f32, columns: usize) {
+    const BLOCK: usize = 8;
     for start in (0..p.rows).step_by(BLOCK) {
         let end = (start + BLOCK).min(p.rows);
-        for column in 0..p.width {
-            for row in start..end {
-                // SAFETY: the row and column are inside the group; columns past the matrix are filled with 0.
-                unsafe {
-                    let x = if column < columns { *from.add(row * p.row_step + column * p.column_step) } else { 0.0 };
-                    *to.add(row * p.width + column) = x;
+        for first in (0..p.width).step_by(BLOCK) {
+            // SAFETY: the block's rows and columns are inside the group; columns past the matrix are filled with 0.
+            unsafe {
+                let (from, to) = (from.add(start * p.row_step + first * p.column_step), to.add(start * p.width + first));
+                if let Some(square) = kernel.transpose
+                    && p.row_step == 1
+                    && end - start == BLOCK
+                    && first + BLOCK <= columns
+                {
+                    square(from, p.column_step, to, p.width);
+                    continue;
+                }
+                for column in 0..BLOCK.min(p.width - first) {
+                    for row in 0..end - start {
+                        let inside = first + column < columns;
+                        *to.add(row * p.width + column) =
+                            if inside { *from.add(row * p.row_step + column * p.column_step) } else { 0.0 };
+                    }
                 }
             }
         }

@@ -299,7 +299,7 @@ impl Executable {
                 }
             }
             // SAFETY: the buffers are those the pack describes.
-            (Kind::Pack(p), _) => unsafe { pack_panels(p, x, y, task) },
+            (Kind::Pack(p), _) => unsafe { pack_panels(p, &self.kernel, x, y, task) },
             (Kind::Tiles(t, epilogue), Tasks::Product(job)) => {
                 let task = &job.tasks[task];
                 // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen.
