@@ -174,7 +174,7 @@ fn an_interrupt_finishes_the_step_and_saves() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("ganc starts");
-    while !b.at("r/checkpoints/step-00000005.safetensors").exists() {
+    while !std::fs::read_to_string(b.at("r/metrics.jsonl")).is_ok_and(|m| m.ends_with('\n')) {
         assert!(child.try_wait().expect("a child").is_none(), "the run ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -184,7 +184,9 @@ fn an_interrupt_finishes_the_step_and_saves() {
     assert_eq!(output.status.code(), Some(130));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("go on with --resume r"), "{text}");
-    let metrics = std::fs::read_to_string(b.at("r/metrics.jsonl")).expect("text");
-    assert!(!names(&b.at("r/checkpoints")).is_empty() && !metrics.is_empty());
+    // The last step done is the one that was saved.
+    let at = text.split("interrupted at step ").nth(1).and_then(|t| t.split(';').next()).expect("the step is told");
+    let saved = format!("step-{:08}.safetensors", at.parse::<u64>().expect("a number"));
+    assert!(names(&b.at("r/checkpoints")).contains(&saved), "{saved}");
     b.ok(&["sample", "r", "-o", "after.png"]);
 }
