@@ -1,9 +1,10 @@
 //! Units to kernels: loop nests, tiles, packs and borders over buffers.
 
+use super::body::NestBuilder;
 use super::fuse::{Fusion, Loop, Unit, UnitId, UnitKind};
-use super::nest::{Access, Dim, Inst, Nest, Reduction, Reg, Store};
+use super::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use super::tiles::{self, Pack, Phase, Tiles};
-use super::views::{View, Views, contiguous, is_elementwise};
+use super::views::{View, Views, contiguous};
 use super::{Border, Buffer, BufferId, Home, Kind, Split, Target};
 use crate::graph::{Conv, Graph, Op, Role, Sink, Source, Value, volume};
 use std::collections::{BTreeSet, HashMap};
@@ -82,8 +83,7 @@ fn in_order(units: &[Unit]) -> Vec<UnitId> {
 
 /// Whether loop `l` can run as the epilogue of anchor `v`: its rows and columns are the anchor's.
 pub fn epilogue_fits(graph: &Graph, views: &Views, v: Value, l: &Loop) -> bool {
-    let buffers = HashMap::new();
-    let nest = NestBuilder::new(graph, views, l, &|_| true, &|_| BufferId(0), &buffers).build();
+    let nest = NestBuilder::new(graph, views, l, &|_| true, &|_| BufferId(0)).build();
     shape_epilogue(graph, v, &l.shape, nest).is_some()
 }
 
@@ -207,7 +207,7 @@ impl Emitter<'_> {
     fn nest(&self, l: &Loop) -> Nest {
         let kept = |v: Value| self.fusion.kept[v.index()];
         let home = |v: Value| self.home(v);
-        NestBuilder::new(self.graph, self.views, l, &kept, &home, &HashMap::new()).build()
+        NestBuilder::new(self.graph, self.views, l, &kept, &home).build()
     }
 
     /// Pushes a nest, in two steps where it reduces much to little.
@@ -221,8 +221,8 @@ impl Emitter<'_> {
         let k = self.push(unit, Kind::Nest(first, split), &[], reads, writes);
         if let Some(second) = second {
             let (reads, writes) = touched(&second);
-            let split = split_of(&second);
-            self.push(unit, Kind::Nest(second, split), &[k], reads, writes);
+            let cut = self::split(&second);
+            self.push(unit, Kind::Nest(second, cut), &[k], reads, writes);
         }
     }
 
@@ -594,11 +594,7 @@ fn touched(nest: &Nest) -> (Vec<BufferId>, Vec<BufferId>) {
 }
 
 /// How a nest is cut, by its shape alone.
-pub fn split(nest: &Nest) -> Split {
-    split_of(nest)
-}
-
-fn split_of(nest: &Nest) -> Split {
+fn split(nest: &Nest) -> Split {
     let (first, last) = (nest.dims[0].size, nest.dims[nest.dims.len() - 1]);
     let tasks = (nest.points() * nest.cost() / TASK).clamp(1, MOST_TASKS);
     let rows = first.div_ceil(tasks.min(first));
@@ -606,146 +602,4 @@ fn split_of(nest: &Nest) -> Split {
     // Columns are cut at multiples of the widest vector group.
     let columns = if last.reduced || left == 1 { last.size } else { last.size.div_ceil(left).next_multiple_of(32) };
     Split { rows, columns: columns.min(last.size) }
-}
-
-/// Builds the nest of one loop.
-struct NestBuilder<'a> {
-    graph: &'a Graph,
-    views: &'a Views,
-    l: &'a Loop,
-    kept: &'a dyn Fn(Value) -> bool,
-    home: &'a dyn Fn(Value) -> BufferId,
-    nest: Nest,
-    regs: HashMap<Value, Reg>,
-    loads: HashMap<Access, Reg>,
-}
-
-impl<'a> NestBuilder<'a> {
-    fn new(
-        graph: &'a Graph,
-        views: &'a Views,
-        l: &'a Loop,
-        kept: &'a dyn Fn(Value) -> bool,
-        home: &'a dyn Fn(Value) -> BufferId,
-        _known: &HashMap<Value, BufferId>,
-    ) -> NestBuilder<'a> {
-        let dims = l.shape.iter().enumerate().map(|(i, &size)| Dim { size, reduced: l.axes.contains(&i) }).collect();
-        let nest = Nest { dims, accesses: Vec::new(), body: Vec::new(), stores: Vec::new(), reductions: Vec::new() };
-        NestBuilder { graph, views, l, kept, home, nest, regs: HashMap::new(), loads: HashMap::new() }
-    }
-
-    fn build(mut self) -> Nest {
-        for &v in &self.l.values {
-            let node = self.graph.node(v);
-            match &node.op {
-                Op::Reduce(kind, axes) => {
-                    let value = self.reg(node.args[0]);
-                    let mut access = self.access(v);
-                    axes.iter().for_each(|&a| access.strides[a] = 0);
-                    self.nest.accesses.push(access);
-                    self.nest.reductions.push(Reduction { kind: *kind, value, access: self.nest.accesses.len() - 1 });
-                }
-                Op::Reshape => {
-                    // A copy in the order of the argument's elements.
-                    let value = self.reg(node.args[0]);
-                    let access = Access { buffer: (self.home)(v), offset: 0, strides: contiguous(&self.l.shape) };
-                    self.store(value, access);
-                }
-                Op::Transpose(_) | Op::Broadcast | Op::Slice { .. } => {
-                    let value = self.load_through(v);
-                    let access = self.access(v);
-                    self.store(value, access);
-                }
-                _ => {
-                    let value = self.compute(v);
-                    self.regs.insert(v, value);
-                    if (self.kept)(v) {
-                        let access = self.access(v);
-                        self.store(value, access);
-                    }
-                }
-            }
-        }
-        self.nest
-    }
-
-    fn store(&mut self, value: Reg, access: Access) {
-        self.nest.accesses.push(access);
-        self.nest.stores.push(Store { value, access: self.nest.accesses.len() - 1 });
-    }
-
-    /// Where the elements of `v` are, which has memory.
-    fn access(&self, v: Value) -> Access {
-        match self.views.view(self.graph, v) {
-            Some(view) => Access { buffer: (self.home)(view.base), offset: view.offset, strides: view.strides },
-            None => unreachable!("{v} has no memory"),
-        }
-    }
-
-    fn push(&mut self, inst: Inst) -> Reg {
-        if let Some(r) = self.nest.body.iter().position(|i| *i == inst) {
-            return r;
-        }
-        self.nest.body.push(inst);
-        self.nest.body.len() - 1
-    }
-
-    fn load(&mut self, access: Access) -> Reg {
-        if let Some(&r) = self.loads.get(&access) {
-            return r;
-        }
-        self.nest.accesses.push(access.clone());
-        let r = self.push(Inst::Load(self.nest.accesses.len() - 1));
-        self.loads.insert(access, r);
-        r
-    }
-
-    /// The elements of a view that is stored as a copy, seen through its argument.
-    fn load_through(&mut self, v: Value) -> Reg {
-        let node = self.graph.node(v);
-        let from = self.access(node.args[0]);
-        let source = self.graph.shape(node.args[0]);
-        let access = match &node.op {
-            Op::Transpose(perm) => Access { strides: perm.iter().map(|&p| from.strides[p]).collect(), ..from },
-            Op::Broadcast => {
-                let step = |i: usize| if source[i] == 1 && node.shape[i] != 1 { 0 } else { from.strides[i] };
-                Access { strides: (0..source.len()).map(step).collect(), ..from }
-            }
-            Op::Slice { start, step } => Access {
-                offset: from.offset + start.iter().zip(&from.strides).map(|(i, s)| i * s).sum::<usize>(),
-                strides: step.iter().zip(&from.strides).map(|(a, b)| a * b).collect(),
-                buffer: from.buffer,
-            },
-            _ => unreachable!("only views are seen through"),
-        };
-        self.load(access)
-    }
-
-    fn reg(&mut self, v: Value) -> Reg {
-        if let Some(&r) = self.regs.get(&v) {
-            return r;
-        }
-        let r = match &self.graph.node(v).op {
-            Op::Const(bits) => self.push(Inst::Const(*bits)),
-            op if is_elementwise(op) && !self.views.is_stored(v) => self.compute(v),
-            _ => {
-                let access = self.access(v);
-                self.load(access)
-            }
-        };
-        self.regs.insert(v, r);
-        r
-    }
-
-    fn compute(&mut self, v: Value) -> Reg {
-        let node = self.graph.node(v);
-        let args: Vec<Reg> = node.args.iter().map(|&a| self.reg(a)).collect();
-        match &node.op {
-            Op::Const(bits) => self.push(Inst::Const(*bits)),
-            Op::Unary(f) => self.push(Inst::Unary(*f, args[0])),
-            Op::Binary(f) => self.push(Inst::Binary(*f, args[0], args[1])),
-            Op::Select => self.push(Inst::Select(args[0], args[1], args[2])),
-            op => unreachable!("{op:?} is not computed element by element"),
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! and kernels of one stage neither read what another of them writes nor share memory with it. All decisions depend on
 //! shapes only, never on the number of threads.
 
+mod body;
 mod emit;
 mod fuse;
 mod lower;
