@@ -133,6 +133,8 @@ impl<'m> Tables<'m> {
         let user: Shape = match ty {
             Type::Tensor(s) => s.clone(),
             Type::Class(_) => Vec::new(),
+            Type::Tokens { len, .. } => vec![*len],
+            Type::Styles(n) => vec![*n],
             Type::Number | Type::Unknown => {
                 let layout = Layout { shape: Vec::new(), split: Vec::new(), perm: Vec::new() };
                 return (Vec::new(), layout);

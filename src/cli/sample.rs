@@ -66,10 +66,7 @@ pub fn run(c: Sample) -> Result<(), Failure> {
     let mut draw = 0;
     while samples.len() < n * each {
         for (source, feeds, stream) in &sources {
-            let sizes = stream.columns.iter().map(|(_, ty)| match ty {
-                crate::model::Type::Tensor(s) => BATCH * volume(s),
-                crate::model::Type::Number | crate::model::Type::Class(_) | crate::model::Type::Unknown => BATCH,
-            });
+            let sizes = stream.columns.iter().map(|(_, ty)| BATCH * ty.numbers());
             let mut columns: Vec<Vec<f32>> = sizes.map(|len| vec![0.0; len]).collect();
             let mut slices: Vec<&mut [f32]> = columns.iter_mut().map(Vec::as_mut_slice).collect();
             source.draw(draw, &mut slices)?;

@@ -382,17 +382,21 @@ impl Resolver<'_> {
             return self.unknown(span);
         }
         for (i, t) in types.iter().enumerate() {
-            if let Type::Class(n) = t {
-                let place = self.frame().body.get(values[i]).span;
-                self.report(
-                    Diagnostic::new("E0209", span, format!("`{}` works on tensors, not on class labels", function_name(f)))
-                        .label(format!("one operand is class[{n}]"))
-                        .related(place, "the label")
-                        .expected("a tensor or a number")
-                        .found(t.to_string()),
-                );
-                return self.unknown(span);
-            }
+            let what = match t {
+                Type::Class(_) => "class labels",
+                Type::Tokens { .. } => "texts",
+                Type::Styles(_) => "mixed styles",
+                Type::Tensor(_) | Type::Number | Type::Unknown => continue,
+            };
+            let place = self.frame().body.get(values[i]).span;
+            self.report(
+                Diagnostic::new("E0209", span, format!("`{}` works on tensors, not on {what}", function_name(f)))
+                    .label(format!("one operand is {t}"))
+                    .related(place, "this one")
+                    .expected("a tensor or a number")
+                    .found(t.to_string()),
+            );
+            return self.unknown(span);
         }
         match self.result_type(f, &types, &values, span) {
             Some(ty) => self.frame().value(Action::Apply(f), values, ty, span),
@@ -423,7 +427,7 @@ impl Resolver<'_> {
             | Function::Mse => self.together(f, &types[0], &types[1], span),
             Function::Sum | Function::Mean | Function::Norm => match &types[0] {
                 Type::Tensor(_) => Some(Type::Tensor(vec![1])),
-                Type::Number | Type::Class(_) | Type::Unknown => {
+                Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown => {
                     self.report(
                         Diagnostic::new("E0209", span, format!("`{}` reduces the axes of a tensor", function_name(f)))
                             .label("this is one number for the whole batch already")
@@ -464,7 +468,8 @@ impl Resolver<'_> {
             }
             (Type::Tensor(_), Type::Number) => Some(a.clone()),
             (Type::Number, Type::Tensor(_) | Type::Number) => Some(b.clone()),
-            (Type::Class(_) | Type::Unknown, _) | (_, Type::Class(_) | Type::Unknown) => None,
+            (Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown, _)
+            | (_, Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown) => None,
         }
     }
 
@@ -560,11 +565,12 @@ impl Evaluate for Resolver<'_> {
         match self.ty(v) {
             Type::Tensor(s) => Some((v, s)),
             Type::Unknown => None,
-            found @ (Type::Number | Type::Class(_)) => {
-                let hint = if found == Type::Number {
-                    "numbers go into settings; a tensor has a shape"
-                } else {
-                    "class labels cannot be used as tensors"
+            found @ (Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_)) => {
+                let hint = match found {
+                    Type::Class(_) => "a label is no tensor yet: write `embed(y, 50)` or `one_hot(y)`",
+                    Type::Tokens { .. } => "a text is no tensor yet: write `embed(t, 64)`",
+                    Type::Styles(_) => "mixed styles can only be given to a net, as one of its inputs",
+                    Type::Number | Type::Tensor(_) | Type::Unknown => "numbers go into settings; a tensor has a shape",
                 };
                 self.report(
                     Diagnostic::new("E0209", e.span, "a tensor is needed here")

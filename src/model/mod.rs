@@ -22,6 +22,7 @@ pub mod summary;
 mod text;
 pub mod train;
 mod unused;
+pub mod words;
 
 use crate::diag::{Diagnostics, Sources, Span};
 use crate::graph::{Shape, typed_id};
@@ -31,6 +32,7 @@ pub use sample::Sample;
 pub use source::{Column, DataSource, NoiseSource, Probe, StreamInfo};
 use std::fmt;
 pub use train::{InitRule, Length, Moment, Optimizer, Rule, Train};
+pub use words::Vocabulary;
 
 /// Resolves names, shapes and settings of `spec`, whose places lie in `sources`. `probe` looks at the files behind data.
 /// The model is there exactly when no diagnostic is an error.
@@ -81,6 +83,8 @@ pub struct Stream {
     pub columns: Vec<(String, Type)>,
     /// Where samples come from.
     pub source: DataSource,
+    /// The words of its texts, where it has any.
+    pub vocabulary: Option<Vocabulary>,
     /// The call as one would write it.
     pub shown: String,
     /// Number of samples, where it is finite and known.
@@ -120,8 +124,29 @@ pub enum Type {
     Number,
     /// A label per sample, one of so many.
     Class(usize),
+    /// A text per sample: so many places, each with the number of one of so many words; see [`words::Vocabulary`].
+    Tokens {
+        /// Places.
+        len: usize,
+        /// Words, the two special ones included.
+        words: usize,
+    },
+    /// What [`Function::MixStyles`] gives: a style of this size for each place that uses it.
+    Styles(usize),
     /// The result of a mistake that has been reported.
     Unknown,
+}
+
+impl Type {
+    /// Numbers that a sample of it takes in memory.
+    pub fn numbers(&self) -> usize {
+        match self {
+            Type::Tensor(shape) => shape.iter().product(),
+            Type::Tokens { len, .. } => *len,
+            Type::Styles(n) => *n,
+            Type::Number | Type::Class(_) | Type::Unknown => 1,
+        }
+    }
 }
 
 impl fmt::Display for Type {
@@ -130,6 +155,8 @@ impl fmt::Display for Type {
             Type::Tensor(s) => f.write_str(&show_shape(s)),
             Type::Number => f.write_str("a single number"),
             Type::Class(n) => write!(f, "class[{n}]"),
+            Type::Tokens { len, .. } => write!(f, "tokens[{len}]"),
+            Type::Styles(n) => write!(f, "mixed styles of [{n}]"),
             Type::Unknown => f.write_str("unknown"),
         }
     }

@@ -181,7 +181,10 @@ impl<'a> Resolver<'a> {
             (Type::Tensor(w), Type::Tensor(h)) if w.len() == 1 && h.len() == 1 => {
                 format!("the last layer should be `dense({})`", w[0])
             }
-            (Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Unknown, _) => {
+            (
+                Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown,
+                _,
+            ) => {
                 "change the last layer, or the signature".to_string()
             }
         };
@@ -404,7 +407,7 @@ impl<'a> Resolver<'a> {
         let input = match self.ty(flow) {
             Type::Tensor(s) => s,
             Type::Unknown => return self.unknown(span),
-            found @ (Type::Number | Type::Class(_)) => {
+            found @ (Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_)) => {
                 self.report(
                     Diagnostic::new("E0209", span, format!("`{word}` needs a tensor"))
                         .label(format!("{found} flows in"))
