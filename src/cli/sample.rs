@@ -53,7 +53,11 @@ pub fn run(c: Sample) -> Result<(), Failure> {
             .iter()
             .filter_map(|&f| match program.feeds[f.index()].source {
                 FeedSource::Data { stream, column } if stream == number => Some((column, f)),
-                FeedSource::Data { .. } | FeedSource::Normal { .. } | FeedSource::Uniform { .. } | FeedSource::Argument => None,
+                FeedSource::Data { .. }
+                | FeedSource::Normal { .. }
+                | FeedSource::Uniform { .. }
+                | FeedSource::Places
+                | FeedSource::Argument => None,
             })
             .collect();
         if !feeds.is_empty() {

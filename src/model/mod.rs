@@ -17,6 +17,7 @@ mod sample;
 mod scope;
 mod settings;
 pub mod source;
+mod special;
 mod suggest;
 pub mod summary;
 mod text;
@@ -263,6 +264,25 @@ pub enum Function {
     Grad,
     /// Mean over the batch and all axes.
     Expect,
+    /// `-log softmax(a)` at the label: `[1]`.
+    CrossEntropy,
+    /// 1 at the label's place, 0 elsewhere.
+    OneHot,
+    /// `n` times the value on every `n`th training step, nothing on the others: its mean over the steps is the value's
+    /// (lazy regularisation; Karras et al., 2020, section 3.1).
+    Every(u64),
+    /// The value during the first so many training steps, nothing afterwards.
+    Until(u64),
+    /// Each sample, or half of the time an earlier one out of a memory of so many places (Shrivastava et al., 2017, section 2.3).
+    History(usize),
+    /// With this probability, two styles that cross over at a random place (Karras et al., 2019, section 3.1).
+    MixStyles(f64),
+    /// Mean over squares of so many pixels: the real images of an earlier stage of growing.
+    Shrink(usize),
+    /// `(old, new)`: from the first to the second while a new stage fades in (Karras et al., 2018, figure 2).
+    Fade,
+    /// Every pixel repeated so often along both axes.
+    Enlarge(usize),
 }
 
 /// A network.
