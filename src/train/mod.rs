@@ -11,5 +11,5 @@ pub mod steps;
 mod trained;
 
 pub use sampling::{Sampling, reads};
-pub use session::{Options, Progress, Session, fill, pool};
+pub use session::{Options, Progress, Session, fill, pool, set_scalars};
 pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};
