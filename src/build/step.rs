@@ -44,6 +44,7 @@ impl<'t, 'm> Run<'t, 'm> {
     /// An empty graph.
     pub fn new(tables: &'t mut Tables<'m>, training: bool, values: Values) -> Run<'t, 'm> {
         let nets = tables.model.nets.len();
+        tables.begin();
         Run {
             b: Builder::new(),
             tables,

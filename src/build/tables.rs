@@ -18,6 +18,7 @@ pub struct Tables<'m> {
     slots: Vec<Vec<StateId>>,
     /// Average of each slot of each net.
     averages: Vec<Vec<Option<StateId>>>,
+    /// Draws of layers in the graph being built.
     draws: usize,
     /// What each `history` of the objectives keeps.
     histories: HashMap<Val, Kept>,
@@ -270,16 +271,31 @@ impl<'m> Tables<'m> {
 
     /// A new feed for one call of a layer that draws.
     pub fn draw(&mut self, shape: &[usize], draw: Draw) -> FeedId {
-        self.draws += 1;
         let rank = shape.len() - 1;
         let perm = to_user(rank);
         let layout = Layout { shape: perm.iter().map(|&p| shape[p]).collect(), split: shape.to_vec(), perm };
-        let (name, source) = match draw {
-            Draw::Uniform => (format!("dropout.{}", self.draws), FeedSource::Uniform { low: 0.0, high: 1.0 }),
-            Draw::Normal => (format!("noise.{}", self.draws), FeedSource::Normal { mean: 0.0, std: 1.0 }),
+        let (word, source) = match draw {
+            Draw::Uniform => ("dropout", FeedSource::Uniform { low: 0.0, high: 1.0 }),
+            Draw::Normal => ("noise", FeedSource::Normal { mean: 0.0, std: 1.0 }),
         };
-        self.feeds.push(Feed { name, shape: shape.to_vec(), layout, source });
-        FeedId(self.feeds.len() as u32 - 1)
+        // Only one graph runs at a time: the first draw of each is the same feed, as far as shapes allow.
+        loop {
+            self.draws += 1;
+            let name = format!("{word}.{}", self.draws);
+            match self.feeds.iter().position(|f| f.name == name) {
+                Some(i) if self.feeds[i].shape == shape && self.feeds[i].source == source => return FeedId(i as u32),
+                Some(_) => {}
+                None => {
+                    self.feeds.push(Feed { name, shape: shape.to_vec(), layout, source });
+                    return FeedId(self.feeds.len() as u32 - 1);
+                }
+            }
+        }
+    }
+
+    /// A new graph begins: its draws are counted from the first.
+    pub fn begin(&mut self) {
+        self.draws = 0;
     }
 
     /// The feed of input `i` of `net` in the net's own inference graph.

@@ -399,21 +399,26 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A layer inside an expression of a net, applied to its first argument: `concat(tile(encode(t), 4, 4))`. `None` where no layer
-    /// has this name, or the expression is an objective's.
+    /// A layer inside an expression of a net, applied to its first argument if that is a value, as in
+    /// `concat(tile(encode(t), 4, 4))`, otherwise to what flows in. `None` where no layer has this name, or the expression is an
+    /// objective's.
     pub fn layer_in_expression(&mut self, name: &str, args: &[Arg], span: Span) -> Option<Val> {
         let function = FUNCTIONS.iter().any(|f| f.0 == name) && args.iter().all(|a| a.name.is_none());
         let definition = layers::find(name).filter(|_| !function && self.frame().net.is_some())?;
-        let Some((first, rest)) = args.split_first().filter(|(a, _)| a.name.is_none() && self.is_tensor(&a.value)) else {
-            self.report(
-                Diagnostic::new("E0205", span, format!("`{name}` is given nothing to work on here"))
-                    .label("inside an expression, a layer's first argument is the value it is applied to")
-                    .expected(format!("such as `{name}(VALUE, ...)`")),
-            );
-            return Some(self.unknown(span));
+        let reads_values = definition.keys.first().is_some_and(|k| matches!(k.kind, Kind::Tensors | Kind::Labels));
+        if let [first, rest @ ..] = args
+            && first.name.is_none()
+            && (!reads_values || !rest.is_empty())
+            && self.is_tensor(&first.value)
+        {
+            let flow = self.expr(&first.value);
+            return Some(self.layer(definition, rest, flow, span));
+        }
+        let flow = match self.frame().flow {
+            Some(f) => f,
+            None => self.unknown(span),
         };
-        let flow = self.expr(&first.value);
-        Some(self.layer(definition, rest, flow, span))
+        Some(self.layer(definition, args, flow, span))
     }
 
     /// Applies a layer to the value that flows in.
