@@ -2,13 +2,9 @@
 
 use super::pictures::Look;
 use super::{Failure, SpecArgs, host, io, model};
-use crate::build::FeedSource;
-use crate::driver;
-use crate::graph::{FeedId, volume};
+use crate::graph::volume;
 use crate::output::arrays::write_npy;
-use crate::runtime::Memory;
-use crate::train::checkpoint;
-use crate::train::{Loaded, RESOLVED, Sampling, load_run};
+use crate::train::{Drawing, RESOLVED, load_run};
 use std::path::{Path, PathBuf};
 
 /// Options of `ganc sample`.
@@ -30,59 +26,16 @@ pub struct Sample {
     threads: usize,
 }
 
-/// Samples are drawn so many at a time: sample `i` of a seed is the same however many are asked for.
-const BATCH: usize = 64;
-
 /// Runs the command.
 pub fn run(c: Sample) -> Result<(), Failure> {
-    let Loaded { tensors, path } = load_run(&c.run)?;
+    let loaded = load_run(&c.run)?;
     let model = model(&SpecArgs { spec: c.run.join(RESOLVED), set: Vec::new() })?;
-    let program = driver::program(&model, Some(BATCH));
-    let mut memory = Memory::new(&program);
-    checkpoint::fill_states(&program, &mut memory, &tensors, &path, true)?;
-    let host = host()?;
-    let Some(mut sampling) = Sampling::bind(&program, &memory, &host, "sample").map_err(Failure::Bug)? else {
-        return Err(Failure::Usage("this spec has nothing to sample: add `sample:` with `draw:` to it".into()));
-    };
+    let mut drawing = Drawing::open(&model, &loaded, &host()?, c.seed)?;
     let pool = crate::train::pool(c.threads).map_err(Failure::Limit)?;
-    // What the sampler reads besides noise comes from the spec's data.
-    let data: Vec<FeedId> = sampling.data_feeds(&program).collect();
-    let mut sources = Vec::new();
-    for (number, stream) in model.streams.iter().enumerate() {
-        let feeds: Vec<(usize, FeedId)> = data
-            .iter()
-            .filter_map(|&f| match program.feeds[f.index()].source {
-                FeedSource::Data { stream, column } if stream == number => Some((column, f)),
-                FeedSource::Data { .. } | FeedSource::Normal { .. } | FeedSource::Uniform { .. } | FeedSource::Argument => None,
-            })
-            .collect();
-        if !feeds.is_empty() {
-            sources.push((crate::data::open(&stream.source, BATCH, c.seed, number as u32)?, feeds, stream));
-        }
-    }
-    let shape = sampling.shape()[1..].to_vec();
-    let (n, each) = (c.n as usize, volume(&shape));
-    let mut samples = Vec::with_capacity(n * each);
-    let mut draw = 0;
-    while samples.len() < n * each {
-        for (source, feeds, stream) in &sources {
-            let sizes = stream.columns.iter().map(|(_, ty)| match ty {
-                crate::model::Type::Tensor(s) => BATCH * volume(s),
-                crate::model::Type::Number | crate::model::Type::Class(_) | crate::model::Type::Unknown => BATCH,
-            });
-            let mut columns: Vec<Vec<f32>> = sizes.map(|len| vec![0.0; len]).collect();
-            let mut slices: Vec<&mut [f32]> = columns.iter_mut().map(Vec::as_mut_slice).collect();
-            source.draw(draw, &mut slices)?;
-            for &(column, feed) in feeds {
-                memory.feed_mut(feed).copy_from_slice(&columns[column]);
-            }
-        }
-        samples.extend(sampling.draw_on(&program, &mut memory, &pool, c.seed, draw));
-        draw += 1;
-    }
-    samples.truncate(n * each);
-    deliver(&c.output, &shape, &samples, Look::new(&model, &program))?;
-    eprintln!("wrote {n} sample(s) of {} to {}", model.name, c.output.display());
+    let shape = drawing.shape().to_vec();
+    let (samples, _) = drawing.draw(c.n as usize, &pool)?;
+    deliver(&c.output, &shape, &samples, Look::new(&model, &drawing.program))?;
+    eprintln!("wrote {} sample(s) of {} to {}", c.n, model.name, c.output.display());
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::layout::to_torch;
 use super::session::{Progress, Session};
 use crate::build::FeedSource;
 use crate::data::{DataError, Loader, Source};
-use crate::graph::{FeedId, StateId, volume};
+use crate::graph::{FeedId, StateId};
 use std::path::{Path, PathBuf};
 
 /// Steps between the states kept in memory for a replay of a diverging step.
@@ -45,11 +45,7 @@ impl Streams {
                 continue;
             }
             let batch = session.program.batch;
-            let per_sample = |ty: &crate::model::Type| match ty {
-                crate::model::Type::Tensor(shape) => volume(shape),
-                crate::model::Type::Number | crate::model::Type::Class(_) | crate::model::Type::Unknown => 1,
-            };
-            let sizes = stream.columns[..feeds.len()].iter().map(|(_, ty)| batch * per_sample(ty)).collect();
+            let sizes = stream.columns[..feeds.len()].iter().map(|(_, ty)| batch * super::drawing::per_sample(ty)).collect();
             let source = crate::data::open(&stream.source, batch, session.seed, number as u32)?;
             sources.push(Opened { source, feeds, sizes });
         }
