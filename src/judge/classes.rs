@@ -26,8 +26,8 @@ pub fn accuracy(asked: &[usize], verdicts: &[usize], classes: usize) -> Accuracy
     Accuracy { overall, each, asked: count }
 }
 
-/// The position of the largest of each row of `classes` scores; the first of several.
-pub fn verdicts(scores: &[f32], classes: usize) -> Vec<usize> {
-    let largest = |row: &[f32]| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-    scores.chunks_exact(classes).map(largest).collect()
+/// The position of the largest of the first `classes` of each row of `scores`, `width` numbers long; the first of several.
+pub fn verdicts(scores: &[f32], width: usize, classes: usize) -> Vec<usize> {
+    let largest = |row: &[f32]| (1..classes).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+    scores.chunks_exact(width).map(largest).collect()
 }

@@ -1,5 +1,8 @@
 //! The judge of images: a small classifier that ganc trains by its own pipeline, from `classifier.gan` beside this file.
 //!
+//! Besides the classes of its data it learns one more: images drowned in noise. Without it, what is no image at all has small
+//! features, which lie amid those of real images, and precision would call noise real.
+//!
 //! Holds: the same data and sizes give the same classifier to the last bit, whatever the seed of the evaluation and the number
 //! of threads. It is kept in the run's folder under the hash of what it was made from.
 
@@ -43,6 +46,13 @@ const CHECKED: usize = 2048;
 const SEED: u64 = 0x6A75_6467_6500;
 /// Stream of random numbers of choices.
 const CHOICES: u32 = (1 << 25) + 1;
+/// Streams of random numbers of noise over images, and of its strength.
+const DROWNED: u32 = (1 << 25) + 3;
+const STRENGTH: u32 = (1 << 25) + 4;
+/// One image of so many is drowned.
+const DROWNED_OF: usize = 4;
+/// Least part of noise in an image that is drowned.
+const LEAST_NOISE: f32 = 0.5;
 const SCALE: &str = "features.scale";
 
 /// A trained classifier at work.
@@ -63,7 +73,7 @@ pub struct Classifier {
 pub struct Seen {
     /// `[n, 64]`.
     pub features: Vec<f32>,
-    /// The class of each.
+    /// The class of each: the likeliest of the data's own.
     pub verdicts: Vec<usize>,
 }
 
@@ -77,6 +87,8 @@ pub struct Lesson<'a> {
     pub shape: [usize; 3],
     /// How many classes.
     pub classes: usize,
+    /// Values of dark and light.
+    pub range: [f64; 2],
     /// The folder it is kept in.
     pub folder: PathBuf,
 }
@@ -85,7 +97,7 @@ pub struct Lesson<'a> {
 fn settings([c, h, w]: [usize; 3], classes: usize) -> Vec<String> {
     let shrink = h.max(w).div_ceil(MOST_SIDE);
     let f = if (h / shrink) * (w / shrink) <= 32 * 32 { 32 } else { 16 };
-    let all = [("c", c), ("h", h), ("w", w), ("k", classes), ("f", f), ("shrink", shrink)];
+    let all = [("c", c), ("h", h), ("w", w), ("k", classes + 1), ("f", f), ("shrink", shrink)];
     all.iter().map(|(name, value)| format!("let.{name}={value}")).collect()
 }
 
@@ -185,16 +197,19 @@ impl Classifier {
         let layout = batched(BATCH, &lesson.shape);
         for step in 0..model.steps(BATCH).unwrap_or(0) {
             let mut images = Vec::with_capacity(BATCH * each);
-            let mut hot = vec![0.0; BATCH * lesson.classes];
+            let scores = lesson.classes + 1;
+            let mut hot = vec![0.0; BATCH * scores];
             let random = Random { seed: SEED, step, stream: CHOICES };
             for i in 0..BATCH {
                 let word = random.block(i as u32 / 4)[i % 4];
                 let at = ((u64::from(word) * n as u64) >> 32) as usize;
                 images.extend_from_slice(&rows.values[at * each..][..each]);
-                if let Some(&label) = rows.labels.get(at).filter(|l| **l < lesson.classes) {
-                    hot[i * lesson.classes + label] = 1.0;
+                let label = if i % DROWNED_OF == 0 { Some(&lesson.classes) } else { rows.labels.get(at) };
+                if let Some(&label) = label.filter(|l| **l < scores) {
+                    hot[i * scores + label] = 1.0;
                 }
             }
+            drown(&mut images, each, lesson.range, step);
             from_torch(&layout, &images, session.memory.feed_mut(x));
             session.memory.feed_mut(y).copy_from_slice(&hot);
             session.run_phase(0);
@@ -259,7 +274,8 @@ impl Classifier {
             let scores = self.executable.result("scores").unwrap_or_default();
             let count = some.len() / self.each;
             seen.features.extend(features.iter().take(count * FEATURES).map(|x| x * self.scale));
-            seen.verdicts.extend(verdicts(&scores[..(count * self.classes).min(scores.len())], self.classes));
+            let scores = &scores[..(count * (self.classes + 1)).min(scores.len())];
+            seen.verdicts.extend(verdicts(scores, self.classes + 1, self.classes));
         }
         seen
     }
@@ -267,6 +283,17 @@ impl Classifier {
     /// How many classes it tells apart.
     pub fn classes(&self) -> usize {
         self.classes
+    }
+}
+
+/// Lays noise over every [`DROWNED_OF`]th image of a batch.
+fn drown(images: &mut [f32], each: usize, [low, high]: [f64; 2], step: u64) {
+    let mut noise = vec![0.0; images.len()];
+    Random { seed: SEED, step, stream: DROWNED }.uniform(&mut noise, low as f32, high as f32);
+    let mut strength = [0.0; BATCH];
+    Random { seed: SEED, step, stream: STRENGTH }.uniform(&mut strength, LEAST_NOISE, 1.0);
+    for (i, image) in images.chunks_exact_mut(each).enumerate().step_by(DROWNED_OF) {
+        image.iter_mut().zip(&noise[i * each..]).for_each(|(x, n)| *x += (n - *x) * strength[i]);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::train::Asked;
 /// Images whose neighbours are looked for: the work grows with their square.
 const NEIGHBOURLY: usize = 5000;
 /// Differences of pixels that a search for the nearest training images may take, and the least images it is done for.
-const SEARCH: usize = 4_000_000_000;
+const SEARCH: usize = 16_000_000_000;
 const LEAST_SEARCHED: usize = 100;
 /// Numbers in the training images that are searched.
 const SEARCHED_NUMBERS: usize = 1 << 27;
@@ -36,11 +36,12 @@ pub fn fit(shape: &[usize]) -> bool {
 pub struct Scene<'a> {
     /// What is asked.
     pub q: &'a Question<'a>,
-    /// Stream and column.
+    /// Stream and column of the real images that are compared with.
     pub place: (usize, usize),
-    /// Real images that are compared with.
-    pub real: &'a Real,
-    /// Whether those are others than the run was trained on.
+    /// The stream that the run was trained on, and the column of images in it.
+    pub trained: &'a Stream,
+    pub column: usize,
+    /// Whether it is compared with others.
     pub other: bool,
     /// Labels that the sampler reads.
     pub asked: Option<Asked>,
@@ -48,16 +49,10 @@ pub struct Scene<'a> {
     pub pool: &'a rayon::ThreadPool,
 }
 
-impl Scene<'_> {
-    fn trained_stream(&self) -> &Stream {
-        &self.q.trained.streams[self.place.0]
-    }
-}
-
 /// Adds the measures of `sets` to `report`.
 /// Errors: the classifier cannot be had, or training images cannot be read.
 pub fn measure(scene: &Scene, sets: &Sets, host: &Host, tell: &dyn Fn(&str), report: &mut Report) -> Result<(), Trouble> {
-    let range = scene.trained_stream().source.range().unwrap_or_else(|| bounds(&sets.reference.values));
+    let range = scene.trained.source.range().unwrap_or_else(|| bounds(&sets.reference.values));
     let shape = [sets.shape[0], sets.shape[1], sets.shape[2]];
     match judge(scene, shape, range, host, tell)? {
         Some(mut judge) => {
@@ -71,13 +66,13 @@ pub fn measure(scene: &Scene, sets: &Sets, host: &Host, tell: &dyn Fn(&str), rep
         None => {
             let why = "no labels to train a classifier on, and no built-in images of this size and number of channels";
             report.notes.push(format!("no distances in features: there are {why}; give a classifier with --judge"));
-            scene.pool.install(|| super::points::measure(sets, &scene.trained_stream().source, scene.q.seed, report));
+            scene.pool.install(|| super::points::measure(sets, &scene.trained.source, scene.q.seed, report));
         }
     }
-    match scene.trained_stream().len {
+    match scene.trained.len {
         Some(_) => memorised(scene, sets, report),
         None => {
-            let shown = &scene.trained_stream().shown;
+            let shown = &scene.trained.shown;
             report.notes.push(format!("no nearest training images: {shown} is endless, so no image is trained on twice"));
             Ok(())
         }
@@ -96,22 +91,22 @@ fn judge(
     if let Some(path) = scene.q.judge {
         return Classifier::read(path, shape, host).map(Some);
     }
-    let own = Real::open(scene.trained_stream(), scene.place.1, &shape, 0)?;
+    let own = Real::open(scene.trained, scene.column, &shape, 0)?;
     let (stream, real) = match own.classes() {
-        Some(_) => (scene.trained_stream().clone(), own),
+        Some(_) => (scene.trained.clone(), own),
         None => {
-            let Some(stream) = built_in(scene.trained_stream(), shape, range) else { return Ok(None) };
+            let Some(stream) = built_in(scene.trained, shape, range) else { return Ok(None) };
             let real = Real::open(&stream, 0, &shape, 0)?;
             (stream, real)
         }
     };
     let Some(classes) = real.classes() else { return Ok(None) };
     let folder = scene.q.run.join("judge");
-    let lesson = Lesson { real: &real, shown: stream.shown, shape, classes, folder };
+    let lesson = Lesson { real: &real, shown: stream.shown, shape, classes, range, folder };
     Classifier::get(&lesson, host, scene.q.threads, tell).map(Some)
 }
 
-/// Labelled images that ganc draws itself, of a shape; `place` is where messages point to.
+/// Labelled images that ganc draws itself, of a shape, with the place of `like` for messages.
 fn built_in(like: &Stream, [c, h, w]: [usize; 3], range: [f64; 2]) -> Option<Stream> {
     let (source, word) = match c {
         1 if h == w && h <= 256 => (DataSource::Digits { size: h, range }, "digits"),
@@ -173,9 +168,10 @@ pub fn class_accuracy(asked: &[usize], labels: &[usize], verdicts: [&[usize]; 3]
 /// How near samples come to training images, in pixels. The yardstick is how near other real images come: held-out ones where
 /// there are some, else training images to the nearest other one. So a model that learned the distribution has a ratio about
 /// 1 and a share about 1 %; one that learned images by heart has a ratio near 0 and a large share.
+/// Where the data are cropped or mirrored at random, one such view of each training image is compared.
 fn memorised(scene: &Scene, sets: &Sets, report: &mut Report) -> Result<(), Trouble> {
     let each = volume(&sets.shape);
-    let own = Real::open(scene.trained_stream(), scene.place.1, &sets.shape, scene.q.seed)?;
+    let own = Real::open(scene.trained, scene.column, &sets.shape, scene.q.seed)?;
     let len = own.len(Part::Whole).map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let kept = len.min(SEARCHED_NUMBERS / each);
     let queries = (SEARCH / each / kept.max(1)).clamp(LEAST_SEARCHED, sets.n).min(kept / 2);

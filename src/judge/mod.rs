@@ -25,6 +25,7 @@ pub mod sliced;
 pub mod trouble;
 
 use crate::codegen::Host;
+use crate::graph::volume;
 use crate::model::{Action, Model, Type};
 use crate::runtime::random::Stream as Random;
 use crate::train::{Drawing, Loaded};
@@ -38,6 +39,8 @@ pub const LEAST: usize = 256;
 /// Samples in a set where nothing else is said: of points, and of anything else.
 const USUAL_POINTS: usize = 10_000;
 const USUAL: usize = 2000;
+/// Numbers in a set; four sets are held at once.
+const MOST_NUMBERS: usize = 1 << 29;
 /// Stream of random numbers of noise samples.
 const NOISE: u32 = (1 << 25) + 2;
 
@@ -92,18 +95,23 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     let pool = crate::train::pool(q.threads).map_err(Trouble::Limit)?;
     let mut drawing = Drawing::open(q.model, q.loaded, host, q.seed)?;
     let shape = drawing.shape().to_vec();
-    let place = like(q.model, &shape).ok_or_else(|| {
+    let (Some(place), Some(own)) = (like(q.model, &shape), like(q.trained, &shape)) else {
         let problem = format!("samples of shape {shape:?} are like nothing in `data`, so there is nothing to compare them with");
-        Trouble::Usage(format!("{problem}: name a stream of that shape"))
-    })?;
-    let stream = &q.model.streams[place.0];
-    let other = place.1 < q.trained.streams[place.0].columns.len() && stream.source != q.trained.streams[place.0].source;
+        return Err(Trouble::Usage(format!("{problem}: the spec needs a stream of that shape")));
+    };
+    let (stream, trained) = (&q.model.streams[place.0], &q.trained.streams[own.0]);
+    let other = stream.source != trained.source;
     let real = Real::open(stream, place.1, &shape, q.seed)?;
     let is_images = images::fit(&shape);
     let part = if is_images && !other { Part::HeldOut } else { Part::Whole };
     let usual = if shape == [2] { USUAL_POINTS } else { USUAL };
     let mut notes = Vec::new();
-    let n = count(q.samples, usual, real.len(part), &stream.shown, &mut notes)?;
+    let n = count(q.samples, usual, real.len(part), part, &stream.shown, &mut notes)?;
+    let each = volume(&shape);
+    if n.saturating_mul(each) > MOST_NUMBERS {
+        let most = MOST_NUMBERS / each;
+        return Err(Trouble::Limit(format!("{n} samples of {each} numbers are too many to compare: give at most -n {most}")));
+    }
     let (drawn, asked) = drawing.draw(n, &pool)?;
     let broken = drawn.iter().filter(|x| !x.is_finite()).count();
     if broken > 0 {
@@ -126,7 +134,7 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         notes,
     };
     if is_images {
-        let scene = images::Scene { q, place, real: &real, other, asked: drawing.asked(), pool: &pool };
+        let scene = images::Scene { q, place, trained, column: own.1, other, asked: drawing.asked(), pool: &pool };
         images::measure(&scene, &sets, host, tell, &mut report)?;
     } else {
         pool.install(|| points::measure(&sets, &stream.source, q.seed, &mut report));
@@ -161,7 +169,14 @@ fn like(model: &Model, shape: &[usize]) -> Option<(usize, usize)> {
 }
 
 /// Samples in a set, of `len` real ones there are.
-fn count(asked: Option<usize>, usual: usize, len: Option<u64>, data: &str, notes: &mut Vec<String>) -> Result<usize, Trouble> {
+fn count(
+    asked: Option<usize>,
+    usual: usize,
+    len: Option<u64>,
+    part: Part,
+    data: &str,
+    notes: &mut Vec<String>,
+) -> Result<usize, Trouble> {
     if let Some(n) = asked.filter(|n| *n < LEAST) {
         return Err(Trouble::Usage(format!(
             "-n {n}: too few samples for numbers that mean something; expected at least {LEAST}"
@@ -171,11 +186,10 @@ fn count(asked: Option<usize>, usual: usize, len: Option<u64>, data: &str, notes
     let most = usize::try_from(len / 2).unwrap_or(usize::MAX);
     if most < LEAST || asked.is_some_and(|n| n > most) {
         let wanted = asked.unwrap_or(LEAST);
-        return Err(Trouble::Real(format!(
-            "{data}: too few real samples: two sets of {wanted} are compared with each other, and {len} are held out from the \
-             classifier or not learned by it; give more data{}",
-            if most >= LEAST { format!(", or at most -n {most}") } else { String::new() }
-        )));
+        let half = if part == Part::HeldOut { " (the classifier learns from the other half)" } else { "" };
+        let less = if most >= LEAST { format!(", or at most -n {most}") } else { String::new() };
+        let problem = format!("two sets of {wanted} are compared with each other, and there are {len} to take them from{half}");
+        return Err(Trouble::Real(format!("{data}: too few real samples: {problem}; give more data{less}")));
     }
     let n = asked.unwrap_or(usual.min(most));
     if asked.is_none() && n < usual {
