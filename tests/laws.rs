@@ -31,7 +31,8 @@ fn session(model: &Model, threads: usize, seed: u64) -> Session {
 /// Trains for `steps` steps on data that are a function of the draw alone.
 fn train(s: &mut Session, steps: usize) {
     for _ in 0..steps {
-        for k in 0..s.program.order.len() {
+        let order = s.program.order(s.progress.step).to_vec();
+        for phase in order {
             for i in 0..s.program.feeds.len() {
                 let id = FeedId(i as u32);
                 if s.is_data(id) {
@@ -40,7 +41,7 @@ fn train(s: &mut Session, steps: usize) {
                 }
             }
             s.draw_noise();
-            s.run_phase(s.program.order[k]);
+            s.run_phase(phase);
         }
         s.progress.step += 1;
     }

@@ -321,7 +321,7 @@ const WGAN: &str = "gan: w\n\ndata:\n  x: ring()\n\nnoise:\n  z: normal(2)\n\nne
 fn turns_make_phases_and_the_last_has_all_players() {
     let program = build(&good(WGAN), 2);
     assert_eq!(program.players, ["D", "G"]);
-    assert_eq!(program.order, [0, 0, 1]);
+    assert_eq!(program.orders, [[0, 0, 1]]);
     assert_eq!(program.phases.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["D", "D+G"]);
     let averages = |p: usize| program.phases[p].graph.outputs().iter().filter(|o| o.name.starts_with("update.ema.G")).count();
     assert_eq!((averages(0), averages(1)), (0, 2));

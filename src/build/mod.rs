@@ -7,6 +7,7 @@
 //! objective, computed with the weights just updated, and so on. What two objectives share (the generator's forward
 //! pass, as long as its weights are the same) is one value by construction.
 
+mod objective;
 mod optimizers;
 pub mod program;
 mod step;
@@ -22,8 +23,9 @@ use tables::Tables;
 /// The program of `model` with `batch` samples per step.
 pub fn build(model: &Model, batch: usize) -> Program {
     let mut tables = Tables::new(model, batch);
-    let (order, kinds) = phases(model);
-    let phases = kinds.iter().enumerate().map(|(i, players)| phase(&mut tables, players, i + 1 == kinds.len())).collect();
+    let conditions = objective::conditions(model);
+    let (orders, kinds) = phases(model, &conditions);
+    let phases = kinds.iter().map(|kind| phase(&mut tables, kind)).collect();
     let samplers = samplers(&mut tables);
     Program {
         name: model.name.clone(),
@@ -32,33 +34,55 @@ pub fn build(model: &Model, batch: usize) -> Program {
         feeds: tables.feeds,
         scalars: tables.scalars,
         phases,
-        order,
+        conditions,
+        orders,
         players: model.players.iter().map(|p| p.name.clone()).collect(),
         samplers,
     }
 }
 
-/// The players of each distinct phase, and which phases a step runs. A step has as many runs as the most turns any player
-/// takes; players with fewer turns take part in the last runs, so that the last one, where averages are updated, has all.
-fn phases(model: &Model) -> (Vec<usize>, Vec<Vec<usize>>) {
-    let runs = model.players.iter().map(|p| p.turns).max().unwrap_or(1);
-    let mut kinds: Vec<Vec<usize>> = Vec::new();
-    let mut order = Vec::new();
-    for run in 0..runs {
-        let players: Vec<usize> = (0..model.players.len()).filter(|&p| model.players[p].turns > runs - 1 - run).collect();
-        let at = kinds.iter().position(|k| *k == players).unwrap_or_else(|| {
-            kinds.push(players);
-            kinds.len() - 1
-        });
-        order.push(at);
-    }
-    (order, kinds)
+/// What makes a phase.
+#[derive(Clone, PartialEq)]
+struct Kind {
+    players: Vec<usize>,
+    /// Whether it ends a step: then averages are updated.
+    last: bool,
+    /// Conditions of its players that do not hold.
+    off: Vec<Condition>,
 }
 
-/// The graph in which `players` take one turn each.
-fn phase(tables: &mut Tables, players: &[usize], last: bool) -> Phase {
+/// The distinct phases, and which of them a step runs under each combination of conditions. A step has as many runs as the
+/// most turns any player takes; players with fewer turns take part in the last runs, so that the last one, where averages are
+/// updated, has all.
+fn phases(model: &Model, conditions: &[Condition]) -> (Vec<Vec<usize>>, Vec<Kind>) {
+    let runs = model.players.iter().map(|p| p.turns).max().unwrap_or(1);
+    let mut kinds: Vec<Kind> = Vec::new();
+    let mut orders = Vec::new();
+    for combination in 0..1usize << conditions.len() {
+        let mut order = Vec::new();
+        for run in 0..runs {
+            let players: Vec<usize> = (0..model.players.len()).filter(|&p| model.players[p].turns > runs - 1 - run).collect();
+            let used: Vec<Condition> = players.iter().flat_map(|&p| objective::conditions_of(model, p)).collect();
+            let off = conditions.iter().enumerate().filter(|(i, c)| combination >> i & 1 == 0 && used.contains(c));
+            // Only where every player takes part can it be the last run; then every such run of fewer turns is alike.
+            let kind = Kind { last: run + 1 == runs, off: off.map(|x| *x.1).collect(), players };
+            let at = kinds.iter().position(|k| *k == kind).unwrap_or_else(|| {
+                kinds.push(kind);
+                kinds.len() - 1
+            });
+            order.push(at);
+        }
+        orders.push(order);
+    }
+    (orders, kinds)
+}
+
+/// The graph in which the players of `kind` take one turn each.
+fn phase(tables: &mut Tables, kind: &Kind) -> Phase {
     let model = tables.model;
+    let players = &kind.players;
     let mut run = Run::new(tables, true, Values::Raw);
+    run.off = kind.off.clone();
     for &p in players {
         let player = &model.players[p];
         let value = run.value(player.value);
@@ -93,11 +117,11 @@ fn phase(tables: &mut Tables, players: &[usize], last: bool) -> Phase {
     for n in 0..model.nets.len() {
         buffers(&mut run, NetId(n as u32));
     }
-    if last {
+    if kind.last {
         averages(&mut run);
     }
     let name = players.iter().map(|&p| model.players[p].name.as_str()).collect::<Vec<_>>().join("+");
-    Phase { name, players: players.to_vec(), graph: run.b.finish() }
+    Phase { name, players: players.clone(), graph: run.b.finish() }
 }
 
 fn update(b: &mut Builder, states: &[State], state: StateId, value: crate::graph::Value) {

@@ -20,13 +20,35 @@ pub struct Program {
     pub scalars: Vec<Scalar>,
     /// The distinct update graphs of a training step.
     pub phases: Vec<Phase>,
-    /// Which phases a step runs, in order; each run draws fresh feeds.
-    pub order: Vec<usize>,
+    /// When parts of the objectives count.
+    pub conditions: Vec<Condition>,
+    /// Which phases a step runs, in order; each run draws fresh feeds. One list for each combination of conditions: bit `i` of its
+    /// position says whether condition `i` holds.
+    pub orders: Vec<Vec<usize>>,
     /// Players in order of their updates.
     pub players: Vec<String>,
     /// Inference graphs by name: `sample` draws what the `sample` section says (by default the first
     /// generator's output), and each net has one under its own name, with outputs named as in its signature.
     pub samplers: Vec<Sampler>,
+}
+
+/// When a part of an objective counts; steps count from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// In every step whose number is a multiple of this one.
+    Every(u64),
+    /// In the first so many steps.
+    Until(u64),
+}
+
+impl Condition {
+    /// Whether it holds in step `step`.
+    pub fn holds(self, step: u64) -> bool {
+        match self {
+            Condition::Every(n) => step.is_multiple_of(n),
+            Condition::Until(n) => step < n,
+        }
+    }
 }
 
 /// One update graph. Its outputs are `loss.PLAYER` (scalars), `grad.PARAM` (kept for `replay`; removed when training)
@@ -90,9 +112,11 @@ pub enum StateRole {
     Buffer {
         /// The net it belongs to.
         net: String,
-        /// Value of every element at the start.
-        start: f32,
+        /// How it starts.
+        init: Init,
     },
+    /// Earlier samples, kept by a `history`; starts empty.
+    History,
     /// Kept by an optimizer.
     Moment {
         /// The weight it belongs to.
@@ -157,6 +181,9 @@ pub enum FeedSource {
         /// Upper bound.
         high: f32,
     },
+    /// For each sample of a `history` a place of its own among so many, as a row with a single 1, and a coin, 0 or 1; the shape is
+    /// `[batch, places + 1]`.
+    Places,
     /// An input of a net's own inference graph (`ganc call`); only the caller can give it.
     Argument,
 }
@@ -188,6 +215,13 @@ pub enum ScalarRule {
         player: usize,
         /// The moment's decay.
         beta: f64,
+    },
+    /// How far the newest stage of growing has faded in: 0 at step `from`, 1 after `steps` more.
+    Fade {
+        /// First step of the stage.
+        from: u64,
+        /// Its length; at 0 it is there at once.
+        steps: u64,
     },
     /// Decay of an average: `min(decay, (1 + t) / (10 + t))` after `t` training steps, so that a short run's average is not
     /// made of its start.
@@ -233,6 +267,17 @@ pub enum Decay {
 }
 
 impl Program {
+    /// The phases of training step `step`, in order.
+    pub fn order(&self, step: u64) -> &[usize] {
+        let holding = self.conditions.iter().enumerate().filter(|(_, c)| c.holds(step));
+        &self.orders[holding.fold(0, |bits, (i, _)| bits | 1 << i)]
+    }
+
+    /// The combination with the most work: every condition holds.
+    pub fn fullest(&self) -> &[usize] {
+        self.orders.last().map_or(&[], Vec::as_slice)
+    }
+
     /// The state called `name`.
     pub fn state(&self, name: &str) -> Option<StateId> {
         self.states.iter().position(|s| s.name == name).map(|i| StateId(i as u32))

@@ -1,10 +1,11 @@
 //! Emitting a model's values into a graph: calls of nets, layers, functions of expressions.
 
-use super::program::Layout;
+use super::objective::{self, Mixed};
+use super::program::{Condition, Layout};
 use super::tables::Tables;
-use crate::graph::{Binary, Builder, Shape, Source, StateId, Unary, Value};
-use crate::model::layers::{Emit, relu, to_inside, to_user};
-use crate::model::{Action, Function, Instr, NetId, Type, Val};
+use crate::graph::{Binary, Builder, Reduce, Shape, Source, StateId, Unary, Value};
+use crate::model::layers::{Draw, Emit, one_hot, relu, to_inside, to_user};
+use crate::model::{Action, Function, Instr, Net, NetId, Type, Val};
 use std::collections::HashMap;
 
 /// Which weights a graph uses.
@@ -29,6 +30,12 @@ pub struct Run<'t, 'm> {
     /// Calls made: net, versions of the nets it reaches, arguments; and their results. The same call is made once, so
     /// that running statistics see it once.
     calls: HashMap<(NetId, Vec<u32>, Vec<Value>), Vec<Value>>,
+    /// Conditions that do not hold in this graph.
+    pub off: Vec<Condition>,
+    /// What each `history` has given; it is asked once per graph.
+    pub histories: HashMap<Val, Value>,
+    /// Pairs of styles, by the value that stands for them.
+    pub mixed: HashMap<Value, Mixed>,
 }
 
 impl<'t, 'm> Run<'t, 'm> {
@@ -43,7 +50,15 @@ impl<'t, 'm> Run<'t, 'm> {
             slots: vec![None; nets],
             versions: vec![0; nets],
             calls: HashMap::new(),
+            off: Vec::new(),
+            histories: HashMap::new(),
+            mixed: HashMap::new(),
         }
+    }
+
+    /// Whether a condition holds in this graph.
+    pub fn holds(&self, condition: Condition) -> bool {
+        !self.off.contains(&condition)
     }
 
     /// The value a state has when the graph starts.
@@ -104,7 +119,18 @@ impl<'t, 'm> Run<'t, 'm> {
     /// A value of the game, with the weights as they are now.
     pub fn value(&mut self, root: Val) -> Value {
         let model = self.tables.model;
-        let needed = model.game.needed(&[root], |_, _| true);
+        // What does not count in this graph is not computed.
+        let counts = |i: &Instr, _: usize| match i.action {
+            Action::Apply(f) => objective::condition(f).is_none_or(|c| self.holds(c)),
+            Action::Input(_)
+            | Action::Data { .. }
+            | Action::Noise(_)
+            | Action::Number(_)
+            | Action::Layer(_)
+            | Action::Call { .. }
+            | Action::Unknown => true,
+        };
+        let needed = model.game.needed(&[root], counts);
         let mut values: Vec<Option<Value>> = vec![None; needed.len()];
         for (i, instr) in model.game.instrs().iter().enumerate().filter(|(i, _)| needed[*i]) {
             let args = arguments(instr, &values);
@@ -113,10 +139,13 @@ impl<'t, 'm> Run<'t, 'm> {
                 Action::Noise(k) => self.feed(&model.noises[*k].name),
                 Action::Number(x) => self.b.constant(*x as f32, &[]),
                 Action::Call { net, output } => self.call(*net, &args)[*output],
-                Action::Apply(f) => {
-                    let types: Vec<&Type> = instr.args.iter().map(|&a| &model.game.get(a).ty).collect();
-                    self.apply(*f, &args, &types, &instr.ty)
-                }
+                Action::Apply(f) => match self.special(*f, Val(i as u32), &args, &instr.ty) {
+                    Some(v) => v,
+                    None => {
+                        let types: Vec<&Type> = instr.args.iter().map(|&a| &model.game.get(a).ty).collect();
+                        self.apply(*f, &args, &types, &instr.ty)
+                    }
+                },
                 Action::Input(_) | Action::Layer(_) | Action::Unknown => panic!("{:?} in a game", instr.action),
             });
         }
@@ -142,9 +171,20 @@ impl<'t, 'm> Run<'t, 'm> {
             return known.clone();
         }
         let mut slots = self.slots(net);
+        let places = style_places(n, args.len());
+        let mut next_place = vec![0; args.len()];
         let mut values: Vec<Option<Value>> = Vec::new();
         for instr in n.body.instrs() {
-            let given = arguments(instr, &values);
+            let mut given = arguments(instr, &values);
+            if let Action::Layer(_) = instr.action {
+                // Every layer that uses mixed styles takes the next one.
+                for (v, a) in given.iter_mut().zip(&instr.args).skip(1) {
+                    if let (Action::Input(k), Some(mixed)) = (&n.body.get(*a).action, self.mixed(*v)) {
+                        *v = self.style(mixed, next_place[*k], places[*k]);
+                        next_place[*k] += 1;
+                    }
+                }
+            }
             let value = match &instr.action {
                 Action::Input(k) => args[*k],
                 Action::Number(x) => self.b.constant(*x as f32, &[]),
@@ -156,8 +196,8 @@ impl<'t, 'm> Run<'t, 'm> {
                 Action::Layer(k) => {
                     let layer = &n.layers[*k];
                     let tables = &mut *self.tables;
-                    let mut draw = |b: &mut Builder, shape: &[usize]| {
-                        let id = tables.draw(shape);
+                    let mut draw = |b: &mut Builder, shape: &[usize], draw: Draw| {
+                        let id = tables.draw(shape, draw);
                         b.input(Source::Feed(id), shape)
                     };
                     let mut emit =
@@ -232,8 +272,48 @@ impl<'t, 'm> Run<'t, 'm> {
                 b.mean_all(x[0])
             }
             Function::Grad => b.grad(x[0], x[1]),
+            Function::Shrink(k) => objective::shrink(b, x[0], k),
+            Function::Enlarge(k) => objective::enlarge(b, x[0], k),
+            Function::OneHot => match result {
+                Type::Tensor(s) => one_hot(b, x[0], s[0]),
+                Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown => {
+                    panic!("one_hot of {result}")
+                }
+            },
+            Function::CrossEntropy => label_entropy(b, x[0], x[1]),
+            Function::Every(_) | Function::Until(_) | Function::History(_) | Function::MixStyles(_) | Function::Fade => {
+                panic!("{f:?} in a net")
+            }
         }
     }
+}
+
+/// How many layers of `net` use each of its inputs beside the value that flows.
+fn style_places(net: &Net, inputs: usize) -> Vec<usize> {
+    let mut places = vec![0; inputs];
+    for instr in net.body.instrs().iter().filter(|i| matches!(i.action, Action::Layer(_))) {
+        for a in instr.args.iter().skip(1) {
+            if let Action::Input(k) = net.body.get(*a).action {
+                places[k] += 1;
+            }
+        }
+    }
+    places
+}
+
+/// `log(sum(exp(x))) - x[label]` of scores `[N, C]`: `[N, 1]`.
+fn label_entropy(b: &mut Builder, scores: Value, labels: Value) -> Value {
+    let classes = b.shape(scores)[1];
+    let most = b.reduce(Reduce::Max, scores, &[1]);
+    let most = b.detach(most);
+    let shifted = b.sub(scores, most);
+    let grown = b.unary(Unary::Exp, shifted);
+    let sum = b.sum(grown, &[1]);
+    let log = b.unary(Unary::Log, sum);
+    let hot = one_hot(b, labels, classes);
+    let right = b.mul(hot, shifted);
+    let right = b.sum(right, &[1]);
+    b.sub(log, right)
 }
 
 fn arguments(instr: &Instr, values: &[Option<Value>]) -> Vec<Value> {

@@ -2,9 +2,10 @@
 
 use super::program::{Decay, Feed, FeedSource, Layout, Scalar, ScalarRule, Schedule, State, StateRole};
 use crate::graph::{FeedId, ScalarId, Shape, StateId};
-use crate::model::layers::{SlotKind, inside, to_user};
+use crate::model::layers::{Draw, SlotKind, identity, inside, to_user};
 use crate::model::train::{Moment, Optimizer, Rule};
-use crate::model::{Action, Model, NetId, NoiseSource, Type, Val};
+use crate::model::{Action, Function, Model, NetId, NoiseSource, Type, Val};
+use std::collections::HashMap;
 
 /// The tables with the way back from the model's things.
 pub struct Tables<'m> {
@@ -18,6 +19,21 @@ pub struct Tables<'m> {
     /// Average of each slot of each net.
     averages: Vec<Vec<Option<StateId>>>,
     draws: usize,
+    /// What each `history` of the objectives keeps.
+    histories: HashMap<Val, Kept>,
+    /// Feed of each `mix_styles` of the objectives.
+    mixings: HashMap<Val, FeedId>,
+}
+
+/// What a `history` keeps and draws.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// Samples, `[places, numbers]`.
+    pub memory: StateId,
+    /// 1 where there is a sample, `[places]`.
+    pub filled: StateId,
+    /// Feed of the places and coins, `[batch, places + 1]`.
+    pub draws: FeedId,
 }
 
 impl<'m> Tables<'m> {
@@ -33,11 +49,14 @@ impl<'m> Tables<'m> {
             slots: Vec::new(),
             averages: model.nets.iter().map(|n| vec![None; n.slots.len()]).collect(),
             draws: 0,
+            histories: HashMap::new(),
+            mixings: HashMap::new(),
         };
         t.own_states();
         t.moments();
         t.average_states();
         t.feeds();
+        t.specials();
         t
     }
 
@@ -49,7 +68,7 @@ impl<'m> Tables<'m> {
                     let net_name = net.name.clone();
                     let role = match &slot.kind {
                         SlotKind::Weight { init, .. } => StateRole::Weight { net: net_name, init: init.clone() },
-                        SlotKind::Buffer { start } => StateRole::Buffer { net: net_name, start: *start },
+                        SlotKind::Buffer { init } => StateRole::Buffer { net: net_name, init: init.clone() },
                     };
                     if weights != matches!(role, StateRole::Weight { .. }) {
                         continue;
@@ -128,11 +147,59 @@ impl<'m> Tables<'m> {
         self.feeds = feeds;
     }
 
+    /// States and feeds of the functions that keep or draw something.
+    fn specials(&mut self) {
+        let (batch, model) = (self.batch, self.model);
+        for (i, instr) in model.game.instrs().iter().enumerate() {
+            let at = Val(i as u32);
+            let Action::Apply(f) = instr.action else { continue };
+            if let Function::History(places) = f {
+                let name = format!("history.{}", self.histories.len() + 1);
+                let size = instr.ty.numbers();
+                let mut state = |name: String, shape: Shape| {
+                    self.states.push(State { name, layout: identity(&shape), shape, role: StateRole::History });
+                    StateId(self.states.len() as u32 - 1)
+                };
+                let memory = state(format!("{name}.memory"), vec![places, size]);
+                let filled = state(format!("{name}.filled"), vec![places]);
+                let draws = self.feed_of(name, vec![batch, places + 1], FeedSource::Places);
+                self.histories.insert(at, Kept { memory, filled, draws });
+            }
+            if let Function::MixStyles(_) = f {
+                let name = format!("mix_styles.{}", self.mixings.len() + 1);
+                let feed = self.feed_of(name, vec![batch, 2], FeedSource::Uniform { low: 0.0, high: 1.0 });
+                self.mixings.insert(at, feed);
+            }
+        }
+    }
+
+    fn feed_of(&mut self, name: String, shape: Shape, source: FeedSource) -> FeedId {
+        self.feeds.push(Feed { name, layout: identity(&shape), shape, source });
+        FeedId(self.feeds.len() as u32 - 1)
+    }
+
+    /// What the `history` at `at` keeps.
+    pub fn history(&self, at: Val) -> Kept {
+        self.histories[&at]
+    }
+
+    /// The feed of the `mix_styles` at `at`.
+    pub fn mixing(&self, at: Val) -> FeedId {
+        self.mixings[&at]
+    }
+
+    /// The scalar that says how far a new stage has faded in.
+    pub fn fade(&mut self) -> ScalarId {
+        self.scalar("fade".into(), ScalarRule::Fade { from: 0, steps: 0 })
+    }
+
     /// Shape inside graphs of a batch of `ty`, and how PyTorch lays it out. A label is one number per sample.
     pub fn batched(&self, ty: &Type) -> (Shape, Layout) {
         let user: Shape = match ty {
             Type::Tensor(s) => s.clone(),
             Type::Class(_) => Vec::new(),
+            Type::Tokens { len, .. } => vec![*len],
+            Type::Styles(n) => vec![*n],
             Type::Number | Type::Unknown => {
                 let layout = Layout { shape: Vec::new(), split: Vec::new(), perm: Vec::new() };
                 return (Vec::new(), layout);
@@ -171,14 +238,17 @@ impl<'m> Tables<'m> {
         }
     }
 
-    /// A new feed of uniform numbers in [0, 1) for a call of a dropout.
-    pub fn draw(&mut self, shape: &[usize]) -> FeedId {
+    /// A new feed for one call of a layer that draws.
+    pub fn draw(&mut self, shape: &[usize], draw: Draw) -> FeedId {
         self.draws += 1;
         let rank = shape.len() - 1;
         let perm = to_user(rank);
         let layout = Layout { shape: perm.iter().map(|&p| shape[p]).collect(), split: shape.to_vec(), perm };
-        let name = format!("dropout.{}", self.draws);
-        self.feeds.push(Feed { name, shape: shape.to_vec(), layout, source: FeedSource::Uniform { low: 0.0, high: 1.0 } });
+        let (name, source) = match draw {
+            Draw::Uniform => (format!("dropout.{}", self.draws), FeedSource::Uniform { low: 0.0, high: 1.0 }),
+            Draw::Normal => (format!("noise.{}", self.draws), FeedSource::Normal { mean: 0.0, std: 1.0 }),
+        };
+        self.feeds.push(Feed { name, shape: shape.to_vec(), layout, source });
         FeedId(self.feeds.len() as u32 - 1)
     }
 
@@ -221,6 +291,10 @@ impl<'m> Tables<'m> {
 
     fn number(&mut self, kind: &str, net: NetId, rule: ScalarRule) -> ScalarId {
         let name = format!("{kind}.{}", self.model.nets[net.index()].name);
+        self.scalar(name, rule)
+    }
+
+    fn scalar(&mut self, name: String, rule: ScalarRule) -> ScalarId {
         let at = self.scalars.iter().position(|s| s.name == name).unwrap_or_else(|| {
             self.scalars.push(Scalar { name, rule });
             self.scalars.len() - 1

@@ -66,15 +66,15 @@ fn describe(model: &Model, all: &mut Value) {
         .iter()
         .filter_map(|s| match &s.role {
             StateRole::Weight { init, .. } => Some(json!({ "name": s.name, "shape": s.layout.shape, "init": init_text(init) })),
-            StateRole::Buffer { .. } | StateRole::Moment { .. } | StateRole::Average { .. } => None,
+            StateRole::Buffer { .. } | StateRole::History | StateRole::Moment { .. } | StateRole::Average { .. } => None,
         })
         .collect();
     let buffers: Vec<Value> = program
         .states
         .iter()
         .filter_map(|s| match &s.role {
-            StateRole::Buffer { start, .. } => Some(json!({ "name": s.name, "shape": s.layout.shape, "start": start })),
-            StateRole::Weight { .. } | StateRole::Moment { .. } | StateRole::Average { .. } => None,
+            StateRole::Buffer { init, .. } => Some(json!({ "name": s.name, "shape": s.layout.shape, "init": init_text(init) })),
+            StateRole::Weight { .. } | StateRole::History | StateRole::Moment { .. } | StateRole::Average { .. } => None,
         })
         .collect();
     let feeds: Vec<Value> = program.feeds.iter().map(|f| json!({ "name": f.name, "shape": f.layout.shape })).collect();
@@ -108,7 +108,7 @@ struct Cost {
 
 fn cost(program: &Program) -> Cost {
     let (mut flops, mut largest) = (0u64, 0u64);
-    for &phase in &program.order {
+    for &phase in program.fullest() {
         let graph = &program.phases[phase].graph;
         let mut values = 0u64;
         for node in graph.nodes() {

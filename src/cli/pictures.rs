@@ -42,7 +42,7 @@ impl Look {
         let range = real
             .and_then(|i| match program.feeds[i].source {
                 FeedSource::Data { stream, .. } => model.streams[stream].source.range(),
-                FeedSource::Normal { .. } | FeedSource::Uniform { .. } | FeedSource::Argument => None,
+                FeedSource::Normal { .. } | FeedSource::Uniform { .. } | FeedSource::Places | FeedSource::Argument => None,
             })
             .unwrap_or([-1.0, 1.0]);
         let count = if is_points { POINTS } else { IMAGES };

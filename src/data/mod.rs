@@ -5,6 +5,7 @@
 //! numbers. A stored data set is gone through once per epoch, in an order of each epoch's own; batches run over the borders
 //! between epochs. Files are hostile input: sizes are checked before memory is taken.
 
+mod captions;
 mod dice;
 mod digits;
 mod epochs;
@@ -45,6 +46,10 @@ pub fn probe(source: &DataSource) -> Result<StreamInfo, String> {
         | DataSource::SwissRoll { .. }
         | DataSource::Digits { .. }
         | DataSource::Shapes { .. } => Ok(source.known().0),
+        DataSource::Captions { of, column, .. } => {
+            let info = probe(of)?;
+            return Ok(StreamInfo { columns: info.columns.get(*column).cloned().into_iter().collect(), len: info.len });
+        }
         DataSource::Mnist { dir, size, .. } => idx::probe_mnist(Path::new(dir), *size),
         DataSource::Idx { images, labels, size, .. } => idx::probe(Path::new(images), labels.as_deref().map(Path::new), *size),
         DataSource::Images { dir, size, channels, .. } => images::probe(Path::new(dir), *size, *channels),
@@ -63,7 +68,12 @@ pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result
         DataSource::Grid { side, spacing, std } => points(Centres::Grid { side: *side, spacing: *spacing }, *std),
         DataSource::SwissRoll { noise } => points(Centres::Spiral, *noise),
         DataSource::Digits { size, range } => Ok(Box::new(digits::Digits::new(*size, *range, lane))),
-        DataSource::Shapes { size, label, range } => Ok(Box::new(shapes::Shapes::new(*size, *label, *range, lane))),
+        DataSource::Shapes { size, label, caption, range } => {
+            Ok(Box::new(shapes::Shapes::new(*size, *label, *caption, *range, lane)))
+        }
+        DataSource::Captions { of, stream, column, mismatched } => {
+            Ok(Box::new(captions::Captions::new(open(of, batch, seed, *stream)?, *column, batch, *mismatched)))
+        }
         DataSource::Mnist { dir, size, range } => Ok(Box::new(idx::open_mnist(Path::new(dir), *size, *range, batch, lane)?)),
         DataSource::Idx { images, labels, size, range } => {
             Ok(Box::new(idx::open(Path::new(images), labels.as_deref().map(Path::new), *size, *range, batch, lane)?))

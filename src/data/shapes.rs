@@ -3,13 +3,8 @@
 use super::dice::{Dice, Lane};
 use super::{DataError, Source};
 use crate::model::source::ShapeLabel;
-
-/// Names of the shapes, in the order of their labels.
-pub const SHAPES: [&str; 4] = ["circle", "square", "triangle", "star"];
-/// Names of the colours of shapes and grounds, in the order of their labels.
-pub const COLOURS: [&str; 6] = ["red", "green", "blue", "yellow", "purple", "white"];
-/// Names of the sizes, in the order of their labels.
-pub const SIZES: [&str; 3] = ["small", "medium", "large"];
+pub use crate::model::words::{COLOURS, SHAPES, SIZES};
+use crate::model::words::{SHAPE_CAPTION, shape_words};
 
 /// Red, green and blue of [`COLOURS`], from 0 to 1.
 const PAINTS: [[f32; 3]; 6] =
@@ -46,6 +41,11 @@ impl Scene {
         Scene { shape: dice.below(SHAPES.len()), colour, size: dice.below(SIZES.len()), background }
     }
 
+    /// `a small red circle on blue`
+    pub fn caption(&self) -> String {
+        format!("a {} {} {} on {}", SIZES[self.size], COLOURS[self.colour], SHAPES[self.shape], COLOURS[self.background])
+    }
+
     fn label(&self, which: ShapeLabel) -> usize {
         match which {
             ShapeLabel::Shape => self.shape,
@@ -60,25 +60,38 @@ impl Scene {
 pub struct Shapes {
     size: usize,
     label: ShapeLabel,
+    caption: bool,
     range: [f32; 2],
     lane: Lane,
 }
 
 impl Shapes {
-    /// Shapes in images of `size` x `size` pixels; `range` has the values of dark and light.
-    pub fn new(size: usize, label: ShapeLabel, range: [f64; 2], lane: Lane) -> Shapes {
-        Shapes { size, label, range: range.map(|x| x as f32), lane }
+    /// Shapes in images of `size` x `size` pixels, with captions between image and label where asked for; `range` has the
+    /// values of dark and light.
+    pub fn new(size: usize, label: ShapeLabel, caption: bool, range: [f64; 2], lane: Lane) -> Shapes {
+        Shapes { size, label, caption, range: range.map(|x| x as f32), lane }
     }
 }
 
 impl Source for Shapes {
     fn draw(&self, draw: u64, columns: &mut [&mut [f32]]) -> Result<(), DataError> {
         let mut columns = columns.iter_mut();
-        let (Some(images), mut labels) = (columns.next(), columns.next()) else { return Ok(()) };
-        for (i, image) in images.chunks_exact_mut(self.size * self.size * 3).enumerate() {
+        let Some(images) = columns.next() else { return Ok(()) };
+        let words = self.caption.then(shape_words);
+        let mut captions = if self.caption { columns.next() } else { None };
+        let mut labels = columns.next();
+        let pixels = self.size * self.size * 3;
+        let tokens = captions.as_ref().map_or(0, |c| c.len() / SHAPE_CAPTION);
+        for i in 0..(images.len() / pixels).max(tokens) {
             let mut dice = self.lane.sample(draw, i);
             let scene = Scene::draw(&mut dice);
-            paint(scene, &mut dice, self.size, self.range, image);
+            if let Some(image) = images.get_mut(i * pixels..(i + 1) * pixels) {
+                paint(scene, &mut dice, self.size, self.range, image);
+            }
+            let caption = captions.as_mut().and_then(|c| c.get_mut(i * SHAPE_CAPTION..(i + 1) * SHAPE_CAPTION));
+            if let (Some(words), Some(caption)) = (&words, caption) {
+                words.encode(&scene.caption(), caption);
+            }
             if let Some(label) = labels.as_mut().and_then(|l| l.get_mut(i)) {
                 *label = scene.label(self.label) as f32;
             }

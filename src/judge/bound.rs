@@ -69,6 +69,7 @@ fn mean(
     let streams = Streams::open(model, &session)?;
     let start = Snapshot::take(&session);
     let draws = n / DRAWN;
+    let phase = session.program.fullest().first().copied().unwrap_or(0);
     let mut sum = 0.0;
     for k in 0..draws {
         // The phase also updates weights.
@@ -84,8 +85,8 @@ fn mean(
                 from_torch(&layout, &values[k * size..][..size], session.memory.feed_mut(FeedId(i as u32)));
             }
         }
-        session.run_phase(0);
-        sum += session.losses(0).first().map_or(f64::NAN, |l| f64::from(l.1));
+        session.run_phase(phase);
+        sum += session.losses(phase).first().map_or(f64::NAN, |l| f64::from(l.1));
     }
     Ok(sum / draws as f64)
 }

@@ -301,7 +301,7 @@ fn drown(images: &mut [f32], each: usize, [low, high]: [f64; 2], step: u64) {
 fn is_own(role: &StateRole) -> bool {
     match role {
         StateRole::Weight { .. } | StateRole::Buffer { .. } => true,
-        StateRole::Moment { .. } | StateRole::Average { .. } => false,
+        StateRole::Moment { .. } | StateRole::Average { .. } | StateRole::History => false,
     }
 }
 

@@ -51,6 +51,7 @@ impl Modes {
             | DataSource::Mnist { .. }
             | DataSource::Idx { .. }
             | DataSource::Images { .. }
+            | DataSource::Captions { .. }
             | DataSource::Npy { .. } => None,
         }
     }

@@ -59,13 +59,14 @@ impl Real {
         let info = data::probe(&stream.source).map_err(Trouble::Real)?;
         let label = info.columns.iter().enumerate().find_map(|(i, c)| match c {
             Column::Class(classes) => Some((i, *classes)),
-            Column::Image { .. } | Column::Vector(_) | Column::Array(_) => None,
+            Column::Image { .. } | Column::Vector(_) | Column::Tokens { .. } | Column::Array(_) => None,
         });
         let last = column.max(label.map_or(0, |l| l.0));
         let elements = |c: &Column| match c {
             Column::Image { c, h, w } => c * h * w,
             Column::Vector(n) => *n,
             Column::Class(_) => 1,
+            Column::Tokens { len, .. } => *len,
             Column::Array(shape) => volume(shape),
         };
         let sizes = info.columns.iter().take(last + 1).map(|c| DRAWN * elements(c)).collect();

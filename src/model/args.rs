@@ -41,6 +41,10 @@ pub enum Kind {
     Sizes,
     /// All arguments that are left: tensors, at least one.
     Tensors,
+    /// A label per sample.
+    Labels,
+    /// As [`Kind::Pair`], or the word `same`: as much padding as keeps the size divided by the stride.
+    Padding(u64, u64),
 }
 
 /// What holds when an argument is absent.
@@ -73,6 +77,7 @@ enum Item {
     Text(String),
     Sizes(Vec<usize>),
     Tensors(Vec<(Val, Shape)>),
+    Labels(Val, usize),
 }
 
 /// The checked arguments of a call. The getters panic when asked for a key or kind that is not in the table: that is a
@@ -84,12 +89,17 @@ pub struct Args {
     shown: String,
 }
 
+/// The padding that keeps the size.
+const SAME: &str = "same";
+
 /// Whoever can evaluate what stands inside a call, and takes the complaints.
 pub trait Evaluate {
     /// The number `e` stands for, or `None` after the reason has been reported.
     fn number(&mut self, e: &Expr) -> Option<f64>;
     /// The tensor `e` stands for, or `None` after the reason has been reported.
     fn tensor(&mut self, e: &Expr) -> Option<(Val, Shape)>;
+    /// The labels `e` stands for with the number of classes, or `None` after the reason has been reported.
+    fn labels(&mut self, e: &Expr) -> Option<(Val, usize)>;
     /// Takes a complaint.
     fn report(&mut self, d: Diagnostic);
 }
@@ -191,13 +201,38 @@ impl Args {
         }
     }
 
-    /// Every tensor among the arguments.
-    pub fn all_tensors(&self) -> Vec<(Val, Shape)> {
-        self.items
-            .iter()
-            .filter_map(|(_, i, _)| if let Item::Tensors(t) = i { Some(t.clone()) } else { None })
-            .flatten()
-            .collect()
+    /// How many classes the labels have.
+    pub fn classes(&self, key: &str) -> usize {
+        match self.item(key) {
+            Item::Labels(_, classes) => *classes,
+            other => self.wrong(key, other),
+        }
+    }
+
+    /// Whether a padding is the word `same`.
+    pub fn is_same(&self, key: &str) -> bool {
+        *self.item(key) == Item::Word(SAME)
+    }
+
+    /// Every tensor and label among the arguments, in order.
+    pub fn all_values(&self) -> Vec<Val> {
+        let mut values = Vec::new();
+        for (_, item, _) in &self.items {
+            match item {
+                Item::Tensors(t) => values.extend(t.iter().map(|x| x.0)),
+                Item::Labels(v, _) => values.push(*v),
+                Item::Absent
+                | Item::Whole(_)
+                | Item::Real(_)
+                | Item::Flag(_)
+                | Item::Word(_)
+                | Item::Pair(_)
+                | Item::Range(_)
+                | Item::Text(_)
+                | Item::Sizes(_) => {}
+            }
+        }
+        values
     }
 
     /// The call as one would write it: `conv(64, 4, stride=2, pad=1)`, defaults left out.
@@ -288,9 +323,9 @@ fn absent(key: &Key) -> Option<Item> {
         Default::Absent => Item::Absent,
         Default::Number(x) => match key.kind {
             Kind::Whole(..) => Item::Whole(x as u64),
-            Kind::Pair(..) => Item::Pair([x as usize; 2]),
+            Kind::Pair(..) | Kind::Padding(..) => Item::Pair([x as usize; 2]),
             Kind::Real(..) => Item::Real(x),
-            Kind::Flag | Kind::Word(_) | Kind::Range | Kind::Text | Kind::Sizes | Kind::Tensors => {
+            Kind::Flag | Kind::Word(_) | Kind::Range | Kind::Text | Kind::Sizes | Kind::Tensors | Kind::Labels => {
                 panic!("the default of `{}` does not fit its kind", key.name)
             }
         },
@@ -330,7 +365,9 @@ fn item(to: &mut dyn Evaluate, callee: &str, key: &Key, given: &[&Arg]) -> Optio
             to.report(d);
             None
         }
-        Kind::Pair(low, high) => {
+        Kind::Padding(..) if matches!(&e.kind, ExprKind::Name(w) | ExprKind::Text(w) if w == SAME) => Some(Item::Word(SAME)),
+        Kind::Labels => to.labels(e).map(|(v, n)| Item::Labels(v, n)),
+        Kind::Pair(low, high) | Kind::Padding(low, high) => {
             let ExprKind::List(items) = &e.kind else {
                 return whole(to, callee, key, e, low, high).map(|n| Item::Pair([n as usize; 2]));
             };
@@ -411,6 +448,8 @@ fn expectation(kind: &Kind) -> String {
             format!("one of {}", all.join(", "))
         }
         Kind::Pair(..) => "a whole number, or `[height, width]`".into(),
+        Kind::Padding(..) => "a whole number, `[height, width]`, or `same`".into(),
+        Kind::Labels => "labels such as the `y` of `x, y: digits()`".into(),
         Kind::Range => "`[low, high]`, such as [-1, 1]".into(),
         Kind::Text => "a text in quotes".into(),
         Kind::Sizes => "whole numbers".into(),
@@ -492,6 +531,7 @@ fn text_of(key: &Key, item: &Item) -> String {
         Item::Text(t) => format!("{t:?}"),
         Item::Sizes(s) => list(s),
         Item::Tensors(t) => t.iter().map(|(v, _)| v.to_string()).collect::<Vec<_>>().join(", "),
+        Item::Labels(v, _) => v.to_string(),
     };
     match key.default {
         Default::Required => value,

@@ -5,7 +5,7 @@ use super::numbers::{Meaning, plural, what};
 use super::resolver::Resolver;
 use super::scope::{Bound, Origin};
 use super::suggest::did_you_mean;
-use super::{Action, Function, NetId, Type, Val, layers};
+use super::{Action, Function, NetId, Type, Val, layers, special};
 use crate::diag::{Diagnostic, Span};
 use crate::graph::Shape;
 use crate::syntax::ast::{Arg, BinOp, Expr, ExprKind, Name};
@@ -27,15 +27,14 @@ pub const FUNCTIONS: &[(&str, usize, Function)] = &[
     ("norm", 1, Function::Norm),
     ("bce", 2, Function::Bce),
     ("mse", 2, Function::Mse),
+    ("cross_entropy", 2, Function::CrossEntropy),
+    ("one_hot", 1, Function::OneHot),
     ("detach", 1, Function::Detach),
     ("grad", 2, Function::Grad),
 ];
 
 /// Most values that terms and objectives, or one net, may have.
 const MOST_VALUES: usize = 20_000;
-
-/// Functions of the language that this version does not have.
-const LATER: &[&str] = &["every", "history", "mix_styles", "until"];
 
 /// The name of a function in a spec; operators have their sign.
 pub fn function_name(f: Function) -> String {
@@ -47,6 +46,13 @@ pub fn function_name(f: Function) -> String {
         Function::Neg => "-".into(),
         Function::Pow(p) => format!("^{}", super::numbers::show(p)),
         Function::Expect => "E".into(),
+        Function::Every(n) => format!("every({n})"),
+        Function::Until(n) => format!("until({n})"),
+        Function::History(n) => format!("history({n})"),
+        Function::MixStyles(p) => format!("mix_styles({})", super::numbers::show(p)),
+        Function::Shrink(k) => format!("shrink({k})"),
+        Function::Enlarge(k) => format!("enlarge({k})"),
+        Function::Fade => "fade".into(),
         Function::Log
         | Function::Exp
         | Function::Sqrt
@@ -62,6 +68,8 @@ pub fn function_name(f: Function) -> String {
         | Function::Norm
         | Function::Bce
         | Function::Mse
+        | Function::CrossEntropy
+        | Function::OneHot
         | Function::Detach
         | Function::Grad => FUNCTIONS.iter().find(|x| x.2 == f).map_or_else(String::new, |x| x.0.to_string()),
     }
@@ -242,6 +250,12 @@ impl Resolver<'_> {
                 None => self.unknown(e.span),
             };
         }
+        if let Some(v) = self.special(name, args, e) {
+            return v;
+        }
+        if let Some(v) = self.layer_in_expression(name, args, e.span) {
+            return v;
+        }
         let Some(&(_, arity, f)) = FUNCTIONS.iter().find(|f| f.0 == name) else {
             if matches!(name, "log2" | "floor" | "ceil" | "round") {
                 return match self.number(e) {
@@ -275,6 +289,7 @@ impl Resolver<'_> {
     fn unknown_function(&mut self, callee: &Name) {
         let name = callee.text.as_str();
         let mut near: Vec<String> = FUNCTIONS.iter().map(|f| f.0.to_string()).collect();
+        near.extend(special::names().map(str::to_string));
         near.extend(self.spec.nets.iter().map(|n| n.name.text.clone()));
         let d = if self.spec.nets.iter().any(|n| n.name.text == name) {
             Diagnostic::new("E0211", callee.span, format!("the net `{name}` is not defined yet at this place"))
@@ -284,10 +299,6 @@ impl Resolver<'_> {
             Diagnostic::new("E0202", callee.span, format!("`{name}` is a layer; layers stand in `nets` and `blocks`"))
                 .label("a layer has weights or settings of its own, an objective only functions")
                 .expected(format!("a net or one of {}", FUNCTIONS.iter().map(|f| f.0).collect::<Vec<_>>().join(", ")))
-        } else if LATER.contains(&name) {
-            Diagnostic::new("E0202", callee.span, format!("unknown function `{name}`"))
-                .label("part of the language, but this version of ganc does not have it yet")
-                .hint("`ganc explain E0202` lists the functions of this version")
         } else {
             let d = Diagnostic::new("E0202", callee.span, format!("unknown function or net `{name}`"))
                 .label("nothing has this name")
@@ -336,7 +347,8 @@ impl Resolver<'_> {
         } else {
             for (i, (v, (port, want))) in values.iter().zip(&inputs).enumerate() {
                 let have = self.ty(*v);
-                if have == Type::Unknown || *want == Type::Unknown || have == *want {
+                let styles = matches!((&have, want), (Type::Styles(n), Type::Tensor(s)) if s[..] == [*n]);
+                if have == Type::Unknown || *want == Type::Unknown || have == *want || styles {
                     continue;
                 }
                 ok = false;
@@ -382,17 +394,22 @@ impl Resolver<'_> {
             return self.unknown(span);
         }
         for (i, t) in types.iter().enumerate() {
-            if let Type::Class(n) = t {
-                let place = self.frame().body.get(values[i]).span;
-                self.report(
-                    Diagnostic::new("E0209", span, format!("`{}` works on tensors, not on class labels", function_name(f)))
-                        .label(format!("one operand is class[{n}]"))
-                        .related(place, "the label")
-                        .expected("a tensor or a number")
-                        .found(t.to_string()),
-                );
-                return self.unknown(span);
-            }
+            let what = match t {
+                Type::Class(_) if reads_label(f, i) => continue,
+                Type::Class(_) => "class labels",
+                Type::Tokens { .. } => "texts",
+                Type::Styles(_) => "mixed styles",
+                Type::Tensor(_) | Type::Number | Type::Unknown => continue,
+            };
+            let place = self.frame().body.get(values[i]).span;
+            self.report(
+                Diagnostic::new("E0209", span, format!("`{}` works on tensors, not on {what}", function_name(f)))
+                    .label(format!("one operand is {t}"))
+                    .related(place, "this one")
+                    .expected("a tensor or a number")
+                    .found(t.to_string()),
+            );
+            return self.unknown(span);
         }
         match self.result_type(f, &types, &values, span) {
             Some(ty) => self.frame().value(Action::Apply(f), values, ty, span),
@@ -412,6 +429,8 @@ impl Resolver<'_> {
             | Function::Sigmoid
             | Function::Tanh
             | Function::Relu
+            | Function::Every(_)
+            | Function::Until(_)
             | Function::Detach => Some(types[0].clone()),
             Function::Add
             | Function::Sub
@@ -420,10 +439,22 @@ impl Resolver<'_> {
             | Function::Min
             | Function::Max
             | Function::Bce
+            | Function::Fade
             | Function::Mse => self.together(f, &types[0], &types[1], span),
+            Function::Shrink(k) => scaled(&types[0], |n| n / k),
+            Function::Enlarge(k) => scaled(&types[0], |n| n * k),
+            Function::History(_) => self.history_type(f, &types[0], span),
+            Function::MixStyles(_) => self.mixed_type(f, types, span),
+            Function::OneHot => match types[0] {
+                Type::Class(n) => Some(Type::Tensor(vec![n])),
+                Type::Tensor(_) | Type::Number | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown => {
+                    self.labels_wanted(f, &types[0], span)
+                }
+            },
+            Function::CrossEntropy => self.cross_entropy(types, span),
             Function::Sum | Function::Mean | Function::Norm => match &types[0] {
                 Type::Tensor(_) => Some(Type::Tensor(vec![1])),
-                Type::Number | Type::Class(_) | Type::Unknown => {
+                Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown => {
                     self.report(
                         Diagnostic::new("E0209", span, format!("`{}` reduces the axes of a tensor", function_name(f)))
                             .label("this is one number for the whole batch already")
@@ -435,6 +466,32 @@ impl Resolver<'_> {
             Function::Expect => Some(Type::Number),
             Function::Grad => self.gradient(types, values, span),
         }
+    }
+
+    fn labels_wanted(&mut self, f: Function, found: &Type, span: Span) -> Option<Type> {
+        self.report(
+            Diagnostic::new("E0209", span, format!("`{}` needs labels", function_name(f)))
+                .label(format!("this is {found}"))
+                .expected("one label per sample, such as the `y` of `x, y: digits()`")
+                .found(found.to_string()),
+        );
+        None
+    }
+
+    fn cross_entropy(&mut self, types: &[Type], span: Span) -> Option<Type> {
+        let (logits, labels) = (&types[0], &types[1]);
+        let Type::Class(classes) = labels else { return self.labels_wanted(Function::CrossEntropy, labels, span) };
+        if *logits != Type::Tensor(vec![*classes]) {
+            self.report(
+                Diagnostic::new("E0304", span, "`cross_entropy` needs one score per class")
+                    .label(format!("{logits} with {labels}"))
+                    .expected(format!("scores of shape [{classes}], before any softmax"))
+                    .found(logits.to_string())
+                    .hint(format!("end the classifier with `dense({classes})`")),
+            );
+            return None;
+        }
+        Some(Type::Tensor(vec![1]))
     }
 
     fn together(&mut self, f: Function, a: &Type, b: &Type, span: Span) -> Option<Type> {
@@ -464,7 +521,8 @@ impl Resolver<'_> {
             }
             (Type::Tensor(_), Type::Number) => Some(a.clone()),
             (Type::Number, Type::Tensor(_) | Type::Number) => Some(b.clone()),
-            (Type::Class(_) | Type::Unknown, _) | (_, Type::Class(_) | Type::Unknown) => None,
+            (Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown, _)
+            | (_, Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown) => None,
         }
     }
 
@@ -528,6 +586,15 @@ fn fold(f: Function, x: &[f64]) -> Option<f64> {
         | Function::Norm
         | Function::Bce
         | Function::Mse
+        | Function::CrossEntropy
+        | Function::OneHot
+        | Function::Every(_)
+        | Function::Until(_)
+        | Function::History(_)
+        | Function::MixStyles(_)
+        | Function::Shrink(_)
+        | Function::Enlarge(_)
+        | Function::Fade
         | Function::Grad => return None,
     })
 }
@@ -560,11 +627,12 @@ impl Evaluate for Resolver<'_> {
         match self.ty(v) {
             Type::Tensor(s) => Some((v, s)),
             Type::Unknown => None,
-            found @ (Type::Number | Type::Class(_)) => {
-                let hint = if found == Type::Number {
-                    "numbers go into settings; a tensor has a shape"
-                } else {
-                    "class labels cannot be used as tensors"
+            found @ (Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_)) => {
+                let hint = match found {
+                    Type::Class(_) => "a label is no tensor yet: write `embed(y, 50)` or `one_hot(y)`",
+                    Type::Tokens { .. } => "a text is no tensor yet: write `embed(t, 64)`",
+                    Type::Styles(_) => "mixed styles can only be given to a net, as one of its inputs",
+                    Type::Number | Type::Tensor(_) | Type::Unknown => "numbers go into settings; a tensor has a shape",
                 };
                 self.report(
                     Diagnostic::new("E0209", e.span, "a tensor is needed here")
@@ -578,8 +646,38 @@ impl Evaluate for Resolver<'_> {
         }
     }
 
+    fn labels(&mut self, e: &Expr) -> Option<(Val, usize)> {
+        let v = self.expr(e);
+        match self.ty(v) {
+            Type::Class(n) => Some((v, n)),
+            Type::Unknown => None,
+            found @ (Type::Tensor(_) | Type::Number | Type::Tokens { .. } | Type::Styles(_)) => {
+                self.report(
+                    Diagnostic::new("E0209", e.span, "labels are needed here")
+                        .label(format!("this is {found}"))
+                        .expected("one label per sample, such as the `y` of `x, y: digits()`")
+                        .found(found.to_string()),
+                );
+                None
+            }
+        }
+    }
+
     fn report(&mut self, d: Diagnostic) {
         Resolver::report(self, d);
+    }
+}
+
+/// Whether argument `i` of `f` is a label.
+fn reads_label(f: Function, i: usize) -> bool {
+    matches!((f, i), (Function::OneHot, 0) | (Function::CrossEntropy, 1))
+}
+
+/// An image with both sides changed.
+fn scaled(ty: &Type, side: impl Fn(usize) -> usize) -> Option<Type> {
+    match ty {
+        Type::Tensor(s) if s.len() == 3 => Some(Type::Tensor(vec![s[0], side(s[1]), side(s[2])])),
+        other => Some(other.clone()),
     }
 }
 

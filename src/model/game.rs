@@ -20,7 +20,7 @@ impl<'a> Resolver<'a> {
         let value = self.expr(&o.value);
         match self.ty(value) {
             Type::Number | Type::Unknown => {}
-            found @ (Type::Tensor(_) | Type::Class(_)) => {
+            found @ (Type::Tensor(_) | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_)) => {
                 let text = self.sources.text(o.value.span).to_string();
                 let hint = if text.len() < 60 && !text.contains('\n') {
                     format!("wrap it in `E[...]`, the mean over the batch: `E[{text}]`")

@@ -17,11 +17,13 @@ mod sample;
 mod scope;
 mod settings;
 pub mod source;
+mod special;
 mod suggest;
 pub mod summary;
 mod text;
 pub mod train;
 mod unused;
+pub mod words;
 
 use crate::diag::{Diagnostics, Sources, Span};
 use crate::graph::{Shape, typed_id};
@@ -31,6 +33,7 @@ pub use sample::Sample;
 pub use source::{Column, DataSource, NoiseSource, Probe, StreamInfo};
 use std::fmt;
 pub use train::{InitRule, Length, Moment, Optimizer, Rule, Train};
+pub use words::Vocabulary;
 
 /// Resolves names, shapes and settings of `spec`, whose places lie in `sources`. `probe` looks at the files behind data.
 /// The model is there exactly when no diagnostic is an error.
@@ -81,6 +84,8 @@ pub struct Stream {
     pub columns: Vec<(String, Type)>,
     /// Where samples come from.
     pub source: DataSource,
+    /// The words of its texts, where it has any.
+    pub vocabulary: Option<Vocabulary>,
     /// The call as one would write it.
     pub shown: String,
     /// Number of samples, where it is finite and known.
@@ -120,8 +125,29 @@ pub enum Type {
     Number,
     /// A label per sample, one of so many.
     Class(usize),
+    /// A text per sample: so many places, each with the number of one of so many words; see [`words::Vocabulary`].
+    Tokens {
+        /// Places.
+        len: usize,
+        /// Words, the two special ones included.
+        words: usize,
+    },
+    /// What [`Function::MixStyles`] gives: a style of this size for each place that uses it.
+    Styles(usize),
     /// The result of a mistake that has been reported.
     Unknown,
+}
+
+impl Type {
+    /// Numbers that a sample of it takes in memory.
+    pub fn numbers(&self) -> usize {
+        match self {
+            Type::Tensor(shape) => shape.iter().product(),
+            Type::Tokens { len, .. } => *len,
+            Type::Styles(n) => *n,
+            Type::Number | Type::Class(_) | Type::Unknown => 1,
+        }
+    }
 }
 
 impl fmt::Display for Type {
@@ -130,6 +156,8 @@ impl fmt::Display for Type {
             Type::Tensor(s) => f.write_str(&show_shape(s)),
             Type::Number => f.write_str("a single number"),
             Type::Class(n) => write!(f, "class[{n}]"),
+            Type::Tokens { len, .. } => write!(f, "tokens[{len}]"),
+            Type::Styles(n) => write!(f, "mixed styles of [{n}]"),
             Type::Unknown => f.write_str("unknown"),
         }
     }
@@ -236,6 +264,25 @@ pub enum Function {
     Grad,
     /// Mean over the batch and all axes.
     Expect,
+    /// `-log softmax(a)` at the label: `[1]`.
+    CrossEntropy,
+    /// 1 at the label's place, 0 elsewhere.
+    OneHot,
+    /// `n` times the value on every `n`th training step, nothing on the others: its mean over the steps is the value's
+    /// (lazy regularisation; Karras et al., 2020, section 3.1).
+    Every(u64),
+    /// The value during the first so many training steps, nothing afterwards.
+    Until(u64),
+    /// Each sample, or half of the time an earlier one out of a memory of so many places (Shrivastava et al., 2017, section 2.3).
+    History(usize),
+    /// With this probability, two styles that cross over at a random place (Karras et al., 2019, section 3.1).
+    MixStyles(f64),
+    /// Mean over squares of so many pixels: the real images of an earlier stage of growing.
+    Shrink(usize),
+    /// `(old, new)`: from the first to the second while a new stage fades in (Karras et al., 2018, figure 2).
+    Fade,
+    /// Every pixel repeated so often along both axes.
+    Enlarge(usize),
 }
 
 /// A network.

@@ -1,6 +1,6 @@
 //! Networks: signatures, bodies, blocks expanded at each use.
 
-use super::args::{Evaluate, read};
+use super::args::{Evaluate, Kind, read};
 use super::expr::FUNCTIONS;
 use super::layers::{self, Definition, Make, show_shape};
 use super::numbers::{plural, what};
@@ -181,7 +181,7 @@ impl<'a> Resolver<'a> {
             (Type::Tensor(w), Type::Tensor(h)) if w.len() == 1 && h.len() == 1 => {
                 format!("the last layer should be `dense({})`", w[0])
             }
-            (Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Unknown, _) => {
+            (Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown, _) => {
                 "change the last layer, or the signature".to_string()
             }
         };
@@ -339,7 +339,10 @@ impl<'a> Resolver<'a> {
         if args.is_none() && self.frame().see(name).is_some() {
             return self.restart(e);
         }
-        if let Some(definition) = layers::find(name) {
+        // `mean` alone is the function of all axes.
+        let function = FUNCTIONS.iter().any(|f| f.0 == name) && given.iter().all(|a| a.name.is_none());
+        if let Some(definition) = layers::find(name).filter(|_| !function) {
+            let (flow, given) = self.explicit_flow(definition, given, flow);
             return self.layer(definition, given, flow, e.span);
         }
         if self.spec.blocks.iter().any(|b| b.name.text == name) {
@@ -373,11 +376,6 @@ impl<'a> Resolver<'a> {
         }
         let d = match self.outside_net(name, name_span) {
             Some(d) if args.is_none() => d,
-            Some(_) | None if layers::LATER.contains(&name) => {
-                Diagnostic::new("E0202", name_span, format!("unknown layer `{name}`"))
-                    .label("part of the language, but this version of ganc does not have it yet")
-                    .hint("`ganc explain E0202` lists the layers of this version")
-            }
             Some(_) | None => {
                 let mut near: Vec<String> = layers::all().map(|d| d.word.to_string()).collect();
                 near.extend(self.spec.blocks.iter().map(|b| b.name.text.clone()));
@@ -394,6 +392,35 @@ impl<'a> Resolver<'a> {
         self.unknown(e.span)
     }
 
+    /// A layer that is given a value where its first setting should be is applied to that value instead of the one that flows in:
+    /// `embed(y, 50)`.
+    fn explicit_flow<'g>(&mut self, definition: &Definition, given: &'g [Arg], flow: Val) -> (Val, &'g [Arg]) {
+        let reads_values = definition.keys.first().is_some_and(|k| matches!(k.kind, Kind::Tensors | Kind::Labels));
+        match given {
+            [first, rest @ ..] if first.name.is_none() && !reads_values && self.is_tensor(&first.value) => {
+                (self.expr(&first.value), rest)
+            }
+            all => (flow, all),
+        }
+    }
+
+    /// A layer inside an expression of a net, applied to its first argument: `concat(tile(encode(t), 4, 4))`. `None` where no layer
+    /// has this name, or the expression is an objective's.
+    pub fn layer_in_expression(&mut self, name: &str, args: &[Arg], span: Span) -> Option<Val> {
+        let function = FUNCTIONS.iter().any(|f| f.0 == name) && args.iter().all(|a| a.name.is_none());
+        let definition = layers::find(name).filter(|_| !function && self.frame().net.is_some())?;
+        let Some((first, rest)) = args.split_first().filter(|(a, _)| a.name.is_none() && self.is_tensor(&a.value)) else {
+            self.report(
+                Diagnostic::new("E0205", span, format!("`{name}` is given nothing to work on here"))
+                    .label("inside an expression, a layer's first argument is the value it is applied to")
+                    .expected(format!("such as `{name}(VALUE, ...)`")),
+            );
+            return Some(self.unknown(span));
+        };
+        let flow = self.expr(&first.value);
+        Some(self.layer(definition, rest, flow, span))
+    }
+
     /// Applies a layer to the value that flows in.
     fn layer(&mut self, definition: &'static Definition, given: &[Arg], flow: Val, span: Span) -> Val {
         if self.layers_made >= MOST_LAYERS {
@@ -401,10 +428,12 @@ impl<'a> Resolver<'a> {
         }
         let word = definition.word;
         let args = read(self, word, span, given, definition.keys);
-        let input = match self.ty(flow) {
-            Type::Tensor(s) => s,
+        let ty = self.ty(flow);
+        let input = match &ty {
+            Type::Tensor(s) => s.clone(),
             Type::Unknown => return self.unknown(span),
-            found @ (Type::Number | Type::Class(_)) => {
+            Type::Class(_) | Type::Tokens { .. } if layers::reads_words(word) => Vec::new(),
+            found @ (Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_)) => {
                 self.report(
                     Diagnostic::new("E0209", span, format!("`{word}` needs a tensor"))
                         .label(format!("{found} flows in"))
@@ -415,14 +444,17 @@ impl<'a> Resolver<'a> {
             }
         };
         let Some(args) = args else { return self.unknown(span) };
-        let mut make = Make { input: &input, word, span, found: Vec::new() };
+        let mut make = Make { input: &input, ty: &ty, word, span, found: Vec::new() };
         let made = (definition.make)(&args, &mut make);
         for d in make.found {
             self.report(d);
         }
         let Some(made) = made else { return self.unknown(span) };
         let mut inputs = vec![flow];
-        inputs.extend(args.all_tensors().into_iter().map(|t| t.0));
+        inputs.extend(args.all_values());
+        if word == "mean" {
+            inputs.extend(self.embedded_text(flow));
+        }
         self.layers_made += 1;
         let frame = self.frame();
         let count = frame.counts.entry(word).or_insert(0);
@@ -445,6 +477,15 @@ impl<'a> Resolver<'a> {
             span,
         });
         frame.value(Action::Layer(index), inputs, ty, span)
+    }
+
+    /// The text that `v` is the embedding of.
+    fn embedded_text(&mut self, v: Val) -> Option<Val> {
+        let frame = self.frame();
+        let instr = frame.body.get(v);
+        let Action::Layer(k) = instr.action else { return None };
+        let text = *instr.args.first()?;
+        (frame.layers[k].word == "embed" && matches!(frame.body.get(text).ty, Type::Tokens { .. })).then_some(text)
     }
 
     /// Expands a block: its body with its own names, and weights of this use.

@@ -2,6 +2,7 @@
 
 use super::numbers::{Numbers, plural, what};
 use super::scope::{Bound, Frame, Origin};
+use super::suggest::did_you_mean;
 use super::{Action, Column, DataSource, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
 use crate::diag::{Diagnostic, Diagnostics, Severity, Sources, Span};
 use crate::syntax::ast::{Arg, Binding, Expr, ExprKind, Name, Spec};
@@ -244,7 +245,11 @@ impl<'a> Resolver<'a> {
         let index = self.streams.len();
         let span = binding.value.span;
         let call = self.source_call(&binding.value, "digits(size=32)");
-        let Some((source, shown)) = call.and_then(|(callee, args)| source::data(self, &callee, args, span)) else {
+        let found = call.and_then(|(callee, args)| match callee.text.as_str() {
+            "captions" => self.captions(&callee, args, span),
+            _source => source::data(self, &callee, args, span),
+        });
+        let Some((source, shown)) = found else {
             for n in &binding.names {
                 let v = self.unknown(n.span);
                 self.frame().bind(&n.text, Bound::Value(v), n.span, Origin::Stream);
@@ -266,6 +271,7 @@ impl<'a> Resolver<'a> {
                 Some(Column::Vector(k)) => Type::Tensor(vec![*k]),
                 Some(Column::Array(shape)) => Type::Tensor(shape.clone()),
                 Some(Column::Class(k)) => Type::Class(*k),
+                Some(Column::Tokens { len, vocabulary }) => Type::Tokens { len: *len, words: vocabulary.len() },
                 None => {
                     let d = match &problem {
                         Some(why) => {
@@ -289,6 +295,7 @@ impl<'a> Resolver<'a> {
                                 | DataSource::Shapes { .. }
                                 | DataSource::Mnist { .. }
                                 | DataSource::Idx { .. }
+                                | DataSource::Captions { .. }
                                 | DataSource::Npy { .. } => d,
                             }
                         }
@@ -300,14 +307,56 @@ impl<'a> Resolver<'a> {
             columns.push((n.text.clone(), ty.clone()));
             let v = match ty {
                 Type::Unknown => self.unknown(n.span),
-                Type::Tensor(_) | Type::Class(_) | Type::Number => {
+                Type::Tensor(_) | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Number => {
                     self.frame().value(Action::Data { stream: index, column: i }, Vec::new(), ty, n.span)
                 }
             };
             self.frame().bind(&n.text, Bound::Value(v), n.span, Origin::Stream);
         }
         let span = binding.names.first().map_or(span, |n| n.span);
-        self.streams.push(Stream { columns, source, shown, len: info.len, problem, span });
+        let vocabulary = info.columns.iter().find_map(|c| match c {
+            Column::Tokens { vocabulary, .. } => Some(vocabulary.clone()),
+            Column::Image { .. } | Column::Vector(_) | Column::Class(_) | Column::Array(_) => None,
+        });
+        self.streams.push(Stream { columns, source, vocabulary, shown, len: info.len, problem, span });
+    }
+
+    /// `captions(x)`: the texts of a binding above, or of other images than those drawn beside them.
+    fn captions(&mut self, callee: &Name, args: &[Arg], span: Span) -> Option<(DataSource, String)> {
+        let (of, rest) = match args {
+            [Arg { name: None, value: Expr { kind: ExprKind::Name(n), span } }, rest @ ..] => (Some((n, *span)), rest),
+            all => (None, all),
+        };
+        let settings = super::args::read(self, "captions", span, rest, source::CAPTIONS)?;
+        let mismatched = settings.flag("mismatched");
+        let position = of.and_then(|(n, _)| self.streams.iter().position(|s| s.columns.iter().any(|c| c.0 == *n)));
+        let Some(at) = position else {
+            let d = Diagnostic::new("E0601", of.map_or(callee.span, |o| o.1), "`captions` takes a stream of images above it")
+                .label("no stream above has this name")
+                .expected("such as `captions(x, mismatched=true)` after `x, t: shapes(caption=true)`");
+            let names: Vec<&str> = self.streams.iter().flat_map(|s| &s.columns).map(|c| c.0.as_str()).collect();
+            self.report(match of.and_then(|(n, _)| did_you_mean(n, names)) {
+                Some(h) => d.hint(h),
+                None => d,
+            });
+            return None;
+        };
+        let stream = &self.streams[at];
+        let (mut info, more) = stream.source.known();
+        if more && let Ok(found) = (self.probe)(&stream.source) {
+            info = found;
+        }
+        let Some(column) = info.columns.iter().position(|c| matches!(c, Column::Tokens { .. })) else {
+            let d = Diagnostic::new("E0603", span, "this stream has no captions")
+                .label("captions of these images are asked for")
+                .related(stream.span, "the stream")
+                .hint("add `caption=true` to its source");
+            self.report(d);
+            return None;
+        };
+        let name = of.map_or(String::new(), |o| o.0.clone());
+        let shown = if mismatched { format!("captions({name}, mismatched=true)") } else { format!("captions({name})") };
+        Some((DataSource::Captions { of: Box::new(stream.source.clone()), stream: at as u32, column, mismatched }, shown))
     }
 
     fn noise(&mut self, binding: &'a Binding) {

@@ -5,6 +5,7 @@
 
 use super::args::{Args, Default, Evaluate, Key, Kind, read, signature};
 use super::suggest::did_you_mean;
+use super::words::{SHAPE_CAPTION, Vocabulary, shape_words};
 use crate::diag::{Diagnostic, Span};
 use crate::graph::Shape;
 use crate::syntax::ast::{Arg, Name};
@@ -51,6 +52,8 @@ pub enum DataSource {
         size: usize,
         /// What the label tells.
         label: ShapeLabel,
+        /// Whether each image comes with its caption.
+        caption: bool,
         /// Values of dark and light.
         range: [f64; 2],
     },
@@ -90,6 +93,17 @@ pub enum DataSource {
         channels: usize,
         /// Values of dark and light.
         range: [f64; 2],
+    },
+    /// Captions of another binding's images.
+    Captions {
+        /// The source of the images.
+        of: Box<DataSource>,
+        /// Its position among the bindings.
+        stream: u32,
+        /// Position of the captions among its columns.
+        column: usize,
+        /// Whether they are those of other images than the ones drawn beside them.
+        mismatched: bool,
     },
     /// An array `[samples, ...]` in NumPy's format.
     Npy {
@@ -157,6 +171,13 @@ pub enum Column {
     Vector(usize),
     /// A label, one of so many.
     Class(usize),
+    /// A text of so many places.
+    Tokens {
+        /// Places.
+        len: usize,
+        /// Its words.
+        vocabulary: Vocabulary,
+    },
     /// An array of any shape.
     Array(Shape),
 }
@@ -231,7 +252,7 @@ const DATA: &[DataRule] = &[
                 "background" => ShapeLabel::Background,
                 _shape => ShapeLabel::Shape,
             };
-            DataSource::Shapes { size: a.whole("size"), label, range: a.range("range") }
+            DataSource::Shapes { size: a.whole("size"), label, caption: a.flag("caption"), range: a.range("range") }
         },
     ),
     (
@@ -284,6 +305,14 @@ const DATA: &[DataRule] = &[
     }),
 ];
 
+/// The captions of `shapes`: `a small red circle on blue`.
+fn shape_captions() -> Column {
+    Column::Tokens { len: SHAPE_CAPTION, vocabulary: shape_words() }
+}
+
+/// Settings of `captions` after the stream.
+pub const CAPTIONS: &[Key] = &[Key { name: "mismatched", kind: Kind::Flag, default: Default::Flag(false) }];
+
 /// Reads a call of the `data` section, reporting to `to`; also gives the call as one would write it.
 pub fn data(to: &mut dyn Evaluate, callee: &Name, args: &[Arg], span: Span) -> Option<(DataSource, String)> {
     let Some((word, keys, make)) = DATA.iter().find(|d| d.0 == callee.text) else {
@@ -298,13 +327,6 @@ pub fn data(to: &mut dyn Evaluate, callee: &Name, args: &[Arg], span: Span) -> O
         return None;
     };
     let args = read(to, word, span, args, keys)?;
-    if *word == "shapes" && args.flag("caption") {
-        to.report(
-            Diagnostic::new("E0212", args.span("caption"), "captions are not supported yet")
-                .hint("use a label instead: `x, y: shapes(label=colour)`"),
-        );
-        return None;
-    }
     let source = make(&args);
     if let DataSource::Images { size, load: Some(load), .. } = &source
         && load < size
@@ -337,7 +359,17 @@ impl DataSource {
         match self {
             DataSource::Ring { .. } | DataSource::Grid { .. } | DataSource::SwissRoll { .. } => endless(vec![Column::Vector(2)]),
             DataSource::Digits { size, .. } => endless(vec![image(1, *size), Column::Class(10)]),
-            DataSource::Shapes { size, label, .. } => endless(vec![image(3, *size), Column::Class(label.classes())]),
+            DataSource::Shapes { size, label, caption, .. } => {
+                let mut columns = vec![image(3, *size), Column::Class(label.classes())];
+                if *caption {
+                    columns.insert(1, shape_captions());
+                }
+                endless(columns)
+            }
+            DataSource::Captions { of, column, .. } => {
+                let (info, more) = of.known();
+                (StreamInfo { columns: info.columns.get(*column).cloned().into_iter().collect(), len: info.len }, more)
+            }
             DataSource::Mnist { size, .. } => stored(vec![image(1, *size), Column::Class(10)]),
             DataSource::Idx { size, .. } => stored(size.map(|s| image(1, s)).into_iter().collect()),
             DataSource::Images { size, channels, .. } => stored(vec![image(*channels, *size)]),
@@ -353,7 +385,11 @@ impl DataSource {
             | DataSource::Mnist { range, .. }
             | DataSource::Idx { range, .. }
             | DataSource::Images { range, .. } => Some(*range),
-            DataSource::Ring { .. } | DataSource::Grid { .. } | DataSource::SwissRoll { .. } | DataSource::Npy { .. } => None,
+            DataSource::Ring { .. }
+            | DataSource::Grid { .. }
+            | DataSource::SwissRoll { .. }
+            | DataSource::Captions { .. }
+            | DataSource::Npy { .. } => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The table of layers that `ganc check` prints.
 
 use super::layers::SlotKind;
-use super::{Model, Net};
+use super::{Model, Net, Type};
 use crate::graph::{Shape, volume};
 
 /// A line of the table.
@@ -47,8 +47,8 @@ fn net_rows(net: &Net, batch: u64) -> Vec<LayerRow> {
     let inputs: Vec<&str> = net.inputs.iter().map(|i| i.0.as_str()).collect();
     let outputs: Vec<&str> = net.outputs.iter().map(|o| o.name.as_str()).collect();
     let shape = match net.outputs.first().map(|o| &o.ty) {
-        Some(super::Type::Tensor(s)) => s.clone(),
-        Some(super::Type::Number | super::Type::Class(_) | super::Type::Unknown) | None => Vec::new(),
+        Some(Type::Tensor(s)) => s.clone(),
+        Some(Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown) | None => Vec::new(),
     };
     rows.push(LayerRow {
         net: net.name.clone(),

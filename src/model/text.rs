@@ -52,7 +52,8 @@ fn net(model: &Model, n: &Net, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn start(slot: &Slot) -> String {
     match &slot.kind {
-        SlotKind::Buffer { start } => format!("buffer, starts at {start}"),
+        SlotKind::Buffer { init: Init::Constant(start) } => format!("buffer, starts at {start}"),
+        SlotKind::Buffer { init } => format!("buffer, starts {init:?}"),
         SlotKind::Weight { init, .. } => match init {
             Init::Constant(x) => format!("starts at {x}"),
             Init::Normal(mean, std) => format!("normal({mean}, {std})"),

@@ -80,9 +80,11 @@ impl Drawing {
                 .iter()
                 .filter_map(|&f| match program.feeds[f.index()].source {
                     FeedSource::Data { stream, column } if stream == number => Some((column, f)),
-                    FeedSource::Data { .. } | FeedSource::Normal { .. } | FeedSource::Uniform { .. } | FeedSource::Argument => {
-                        None
-                    }
+                    FeedSource::Data { .. }
+                    | FeedSource::Places
+                    | FeedSource::Normal { .. }
+                    | FeedSource::Uniform { .. }
+                    | FeedSource::Argument => None,
                 })
                 .collect();
             if feeds.is_empty() {
@@ -91,9 +93,9 @@ impl Drawing {
             let source = crate::data::open(&stream.source, DRAWN, seed, number as u32)?;
             let labels = feeds.iter().find_map(|&(column, _)| match stream.columns[column].1 {
                 Type::Class(classes) => Some((column, classes)),
-                Type::Tensor(_) | Type::Number | Type::Unknown => None,
+                Type::Tensor(_) | Type::Number | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown => None,
             });
-            let sizes = stream.columns.iter().map(|(_, ty)| DRAWN * per_sample(ty)).collect();
+            let sizes = stream.columns.iter().map(|(_, ty)| DRAWN * ty.numbers()).collect();
             conditions.push(Condition { source, sizes, feeds, labels, stream: number });
         }
         Ok(Drawing { program, memory, sampling, conditions, seed, next: 0 })
@@ -135,13 +137,5 @@ impl Drawing {
         samples.truncate(n * each);
         asked.truncate(n);
         Ok((samples, asked))
-    }
-}
-
-/// Elements of one sample of a column.
-pub fn per_sample(ty: &Type) -> usize {
-    match ty {
-        Type::Tensor(shape) => volume(shape),
-        Type::Number | Type::Class(_) | Type::Unknown => 1,
     }
 }

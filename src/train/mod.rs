@@ -11,7 +11,7 @@ mod start;
 pub mod steps;
 mod trained;
 
-pub use drawing::{Asked, DRAWN, Drawing, DrawingError, per_sample};
+pub use drawing::{Asked, DRAWN, Drawing, DrawingError};
 pub use sampling::{Sampling, reads};
 pub use session::{Options, Progress, Session, fill, pool};
 pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};

@@ -52,11 +52,12 @@ fn common_axis(feeds: &Tensors, path: &Path, axis: usize) -> Result<Option<usize
 /// Errors: feeds are missing or have the wrong shape; the message names them and what was expected.
 pub fn replay(session: &mut Session, feeds: &Tensors, path: &Path) -> Result<Results, TensorError> {
     let runs = check(session, feeds, path)?;
-    let per_step = session.program.order.len();
+    let per_step = session.program.fullest().len();
     let mut results: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
     let mut order: Vec<String> = Vec::new();
     for run in 0..runs {
-        let (step, phase) = (run / per_step, session.program.order[run % per_step]);
+        let step = run / per_step;
+        let phase = session.program.order(step as u64)[run % per_step];
         for i in 0..session.program.feeds.len() {
             let feed = &session.program.feeds[i];
             if let Some((_, data)) = feeds.get(&feed.name) {
@@ -90,7 +91,7 @@ pub fn replay(session: &mut Session, feeds: &Tensors, path: &Path) -> Result<Res
         match state.role {
             StateRole::Weight { .. } => all.push((format!("param.{name}"), shape, data)),
             StateRole::Buffer { .. } => all.push((format!("buffer.{name}"), shape, data)),
-            StateRole::Moment { .. } | StateRole::Average { .. } => {}
+            StateRole::History | StateRole::Moment { .. } | StateRole::Average { .. } => {}
         }
     }
     Ok(all)
@@ -118,7 +119,7 @@ fn check(session: &Session, feeds: &Tensors, path: &Path) -> Result<usize, Tenso
     let mut strangers: Vec<&String> = feeds.keys().filter(|n| session.program.feed(n).is_none()).collect();
     strangers.sort();
     problems.extend(strangers.iter().map(|n| format!("`{n}` is neither data nor noise of the spec")));
-    let per_step = session.program.order.len();
+    let per_step = session.program.fullest().len();
     let runs = runs.unwrap_or(per_step);
     if !runs.is_multiple_of(per_step) {
         problems.push(format!("{runs} runs are not a whole number of steps, which take {per_step} runs each"));

@@ -4,7 +4,7 @@ use super::layout::to_torch;
 use super::session::{Session, fill};
 use crate::build::{FeedSource, Layout, Program};
 use crate::codegen::Host;
-use crate::graph::{FeedId, Graph, Op, Source};
+use crate::graph::{FeedId, Graph, Op, Source, volume};
 use crate::runtime::random::Stream;
 use crate::runtime::{Executable, Memory};
 use crate::{opt, schedule};
@@ -75,7 +75,8 @@ impl Sampling {
     ) -> Vec<f32> {
         for &f in &self.feeds {
             let stream = Stream { seed, step: draw, stream: SAMPLE_STREAM + f.0 };
-            fill(&program.feeds[f.index()].source, stream, memory.feed_mut(f));
+            let feed = &program.feeds[f.index()];
+            fill(&feed.source, stream, volume(&feed.shape[1..]), memory.feed_mut(f));
         }
         self.executable.run(pool, memory);
         self.executable.result(&self.output).map(|x| to_torch(&self.layout, x)).unwrap_or_default()

@@ -10,6 +10,11 @@ pub fn value(rule: &ScalarRule, step: u64, updates: &[u64]) -> f32 {
             let t = updates[*player] + 1;
             (1.0 - libm::pow(*beta, t as f64)) as f32
         }
+        ScalarRule::Fade { from, steps } => match step.checked_sub(*from) {
+            Some(done) if done < *steps => (done as f64 / *steps as f64) as f32,
+            Some(_) => 1.0,
+            None => 0.0,
+        },
         ScalarRule::AverageDecay { decay } => decay.min((1.0 + step as f64) / (10.0 + step as f64)) as f32,
     }
 }

@@ -7,7 +7,7 @@ use super::sampling::reads;
 use super::{scalars, start};
 use crate::build::{Feed, FeedSource, Program};
 use crate::codegen::Host;
-use crate::graph::{FeedId, ScalarId};
+use crate::graph::{FeedId, ScalarId, volume};
 use crate::opt;
 use crate::runtime::random::Stream;
 use crate::runtime::{Executable, Memory};
@@ -97,9 +97,9 @@ impl Session {
     /// Draws every random feed for the next run.
     pub fn draw_noise(&mut self) {
         for i in 0..self.program.feeds.len() {
-            let Feed { source, .. } = &self.program.feeds[i];
+            let Feed { source, shape, .. } = &self.program.feeds[i];
             let stream = Stream { seed: self.seed, step: self.progress.draws, stream: FEED_STREAM + i as u32 };
-            fill(source, stream, self.memory.feed_mut(FeedId(i as u32)));
+            fill(source, stream, volume(&shape[1..]), self.memory.feed_mut(FeedId(i as u32)));
         }
     }
 
@@ -139,11 +139,28 @@ impl Session {
     }
 }
 
-/// Fills a random feed; data and arguments are left as they are.
-pub fn fill(source: &FeedSource, stream: Stream, out: &mut [f32]) {
+/// For each row of `row` numbers a single 1 among all but the last, in no column twice, and a coin as the last.
+fn places(stream: Stream, row: usize, out: &mut [f32]) {
+    out.fill(0.0);
+    let places = row - 1;
+    let mut taken = vec![false; places];
+    for (i, line) in out.chunks_exact_mut(row).enumerate() {
+        let words = stream.block(i as u32);
+        let drawn = ((u64::from(words[0]) * places as u64) >> 32) as usize;
+        // The next free one; the resolver has seen to it that there are enough.
+        let place = (0..places).map(|k| (drawn + k) % places).find(|&p| !taken[p]).unwrap_or(drawn);
+        taken[place] = true;
+        line[place] = 1.0;
+        line[places] = (words[1] & 1) as f32;
+    }
+}
+
+/// Fills a random feed, of which a sample has `row` numbers; data and arguments are left as they are.
+pub fn fill(source: &FeedSource, stream: Stream, row: usize, out: &mut [f32]) {
     match *source {
         FeedSource::Normal { mean, std } => stream.normal(out, mean, std),
         FeedSource::Uniform { low, high } => stream.uniform(out, low, high),
+        FeedSource::Places => places(stream, row, out),
         FeedSource::Data { .. } | FeedSource::Argument => {}
     }
 }

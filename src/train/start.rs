@@ -14,11 +14,12 @@ pub fn start(program: &Program, memory: &mut Memory, seed: u64) {
     for (i, state) in program.states.iter().enumerate() {
         let id = StateId(i as u32);
         match &state.role {
-            StateRole::Weight { init, .. } => {
+            StateRole::Weight { init, .. } | StateRole::Buffer { init, .. } => {
                 let torch = weight(state, init, Stream { seed, step: 0, stream: STREAM + i as u32 });
                 from_torch(&state.layout, &torch, memory.state_mut(id));
             }
-            StateRole::Buffer { start, .. } | StateRole::Moment { start, .. } => memory.state_mut(id).fill(*start),
+            StateRole::Moment { start, .. } => memory.state_mut(id).fill(*start),
+            StateRole::History => memory.state_mut(id).fill(0.0),
             StateRole::Average { of } => {
                 let copy = memory.state(*of).to_vec();
                 memory.state_mut(id).copy_from_slice(&copy);

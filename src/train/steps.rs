@@ -45,7 +45,7 @@ impl Streams {
                 continue;
             }
             let batch = session.program.batch;
-            let sizes = stream.columns[..feeds.len()].iter().map(|(_, ty)| batch * super::drawing::per_sample(ty)).collect();
+            let sizes = stream.columns[..feeds.len()].iter().map(|(_, ty)| batch * ty.numbers()).collect();
             let source = crate::data::open(&stream.source, batch, session.seed, number as u32)?;
             sources.push(Opened { source, feeds, sizes });
         }
@@ -149,8 +149,8 @@ pub fn step(session: &mut Session, feeder: &mut Feeder) -> Result<Vec<f32>, Step
 
 fn run_phases(session: &mut Session, mut give: impl FnMut(&mut Session) -> Result<(), DataError>) -> Result<Vec<f32>, StepError> {
     let mut losses = vec![f32::NAN; session.program.players.len()];
-    for k in 0..session.program.order.len() {
-        let phase = session.program.order[k];
+    let order = session.program.order(session.progress.step).to_vec();
+    for phase in order {
         give(session).map_err(StepError::Data)?;
         session.draw_noise();
         session.run_phase(phase);
@@ -184,7 +184,8 @@ pub fn diverged(session: &mut Session, streams: &Streams, from: &Snapshot, step:
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let wrong = |e: TensorError| e.to_string();
     write(&folder.join("weights.safetensors"), &states(&session.program, &session.memory), None).map_err(wrong)?;
-    let runs = session.program.order.len();
+    let order = session.program.order(session.progress.step).to_vec();
+    let runs = order.len();
     let mut feeds: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
     for run in 0..runs {
         let draw = session.progress.draws;
@@ -202,8 +203,7 @@ pub fn diverged(session: &mut Session, streams: &Streams, from: &Snapshot, step:
             }
         }
         if run + 1 < runs {
-            let phase = session.program.order[run];
-            session.run_phase(phase);
+            session.run_phase(order[run]);
         }
     }
     write(&folder.join("feed.safetensors"), &feeds, None).map_err(wrong)?;

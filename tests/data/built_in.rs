@@ -4,6 +4,7 @@ use super::{RANGE, draw, opened};
 use ganc::data::open;
 use ganc::model::DataSource;
 use ganc::model::source::ShapeLabel;
+use ganc::model::words::{COLOURS, SHAPE_CAPTION, SHAPES, SIZES, shape_words};
 use std::fmt::Write as _;
 
 fn built_in() -> Vec<(DataSource, Vec<usize>)> {
@@ -12,7 +13,7 @@ fn built_in() -> Vec<(DataSource, Vec<usize>)> {
         (DataSource::Grid { side: 5, spacing: 1.0, std: 0.05 }, vec![2]),
         (DataSource::SwissRoll { noise: 0.5 }, vec![2]),
         (DataSource::Digits { size: 28, range: RANGE }, vec![28 * 28, 1]),
-        (DataSource::Shapes { size: 32, label: ShapeLabel::Colour, range: RANGE }, vec![32 * 32 * 3, 1]),
+        (DataSource::Shapes { size: 32, label: ShapeLabel::Colour, caption: false, range: RANGE }, vec![32 * 32 * 3, 1]),
     ]
 }
 
@@ -119,7 +120,7 @@ fn labels_are_balanced() {
     };
     count(&DataSource::Digits { size: 8, range: RANGE }, &[64, 1], 10);
     for label in [ShapeLabel::Shape, ShapeLabel::Colour, ShapeLabel::Size, ShapeLabel::Background] {
-        count(&DataSource::Shapes { size: 8, label, range: RANGE }, &[192, 1], label.classes());
+        count(&DataSource::Shapes { size: 8, label, caption: false, range: RANGE }, &[192, 1], label.classes());
     }
 }
 
@@ -144,7 +145,13 @@ fn digits_keep_their_ink_inside() {
 fn the_label_of_a_shape_tells_what_is_seen() {
     let (n, size) = (300, 48);
     let shapes = |label| {
-        draw(opened(&DataSource::Shapes { size, label, range: [0.0, 1.0] }, n).as_ref(), n, &[size * size * 3, 1], 9).unwrap()
+        draw(
+            opened(&DataSource::Shapes { size, label, caption: false, range: [0.0, 1.0] }, n).as_ref(),
+            n,
+            &[size * size * 3, 1],
+            9,
+        )
+        .unwrap()
     };
     let colours = shapes(ShapeLabel::Colour);
     let grounds = shapes(ShapeLabel::Background);
@@ -173,4 +180,44 @@ fn the_label_of_a_shape_tells_what_is_seen() {
     }
     let mean = areas.map(|(sum, count)| sum / f64::from(count));
     assert!(mean[0] * 1.8 < mean[1] && mean[1] * 1.8 < mean[2], "areas {mean:?}");
+}
+
+#[test]
+fn captions_tell_what_is_seen_and_mismatched_ones_do_not() {
+    let n = 200;
+    let words = shape_words();
+    let shapes = |label| DataSource::Shapes { size: 16, label, caption: true, range: RANGE };
+    let sizes = [16 * 16 * 3, SHAPE_CAPTION, 1];
+    let drawn = |label| draw(opened(&shapes(label), n).as_ref(), n, &sizes, 4).unwrap();
+    let (shape, colour, size, ground) =
+        (drawn(ShapeLabel::Shape), drawn(ShapeLabel::Colour), drawn(ShapeLabel::Size), drawn(ShapeLabel::Background));
+    let caption = |texts: &[f32], i: usize| words.decode(&texts[i * SHAPE_CAPTION..(i + 1) * SHAPE_CAPTION]);
+    for i in 0..n {
+        let said = format!(
+            "a {} {} {} on {}",
+            SIZES[size[2][i] as usize],
+            COLOURS[colour[2][i] as usize],
+            SHAPES[shape[2][i] as usize],
+            COLOURS[ground[2][i] as usize]
+        );
+        assert_eq!(caption(&shape[1], i), said);
+    }
+    let plain = DataSource::Shapes { size: 16, label: ShapeLabel::Shape, caption: false, range: RANGE };
+    assert_eq!(draw(opened(&plain, n).as_ref(), n, &[16 * 16 * 3], 4).unwrap()[0], shape[0], "captions do not change the images");
+    let of = |mismatched| DataSource::Captions { of: Box::new(shapes(ShapeLabel::Shape)), stream: 0, column: 1, mismatched };
+    let texts = |mismatched| draw(opened(&of(mismatched), n).as_ref(), n, &[SHAPE_CAPTION], 4).unwrap().remove(0);
+    assert_eq!(texts(false), shape[1]);
+    let others = texts(true);
+    assert!((0..n).all(|i| caption(&others, i) != caption(&shape[1], i)));
+}
+
+#[test]
+fn words_outside_the_vocabulary_are_told() {
+    let words = shape_words();
+    let mut places = [9.0; 8];
+    assert_eq!(words.encode("A small, RED circle!", &mut places), [""; 0]);
+    assert_eq!(words.decode(&places), "a small red circle");
+    assert_eq!(places[4..], [0.0; 4]);
+    assert_eq!(words.encode("a striped circle", &mut places), ["striped"]);
+    assert_eq!(words.decode(&places), "a ? circle");
 }

@@ -3,6 +3,7 @@
 //! Deviation: the input must be a vector `[F]`; `Linear` would apply to the last axis of any shape, which in a net of
 //! images is a mistake more often than meant.
 
+use super::weights::{self, Treatment};
 use super::{Definition, Emit, Layer, Made, Make, Slot, per_channel};
 use crate::graph::Value;
 use crate::model::args::{Args, Default, Key, Kind};
@@ -12,6 +13,10 @@ pub const TABLE: &[Definition] = &[Definition {
     keys: &[
         Key { name: "n", kind: Kind::Whole(1, 1 << 24), default: Default::Required },
         Key { name: "bias", kind: Kind::Flag, default: Default::Flag(true) },
+        weights::EQUALIZED,
+        weights::GAIN,
+        weights::LR_MUL,
+        weights::SPECTRAL,
     ],
     make,
 }];
@@ -20,6 +25,7 @@ pub const TABLE: &[Definition] = &[Definition {
 #[derive(Debug)]
 struct Dense {
     bias: bool,
+    treatment: Treatment,
 }
 
 fn make(args: &Args, m: &mut Make) -> Option<Made> {
@@ -32,16 +38,19 @@ fn make(args: &Args, m: &mut Make) -> Option<Made> {
     if bias {
         slots.push(Slot::bias(n, size));
     }
-    Some(Made { layer: Box::new(Dense { bias }), shape: vec![n], slots, flops: 2 * size as u64 * n as u64 })
+    let treatment = weights::treat(args, m, &mut slots, size, 0, &[0]);
+    Some(Made { layer: Box::new(Dense { bias, treatment }), shape: vec![n], slots, flops: 2 * size as u64 * n as u64 })
 }
 
 impl Layer for Dense {
     fn emit(&self, e: &mut Emit, x: &[Value]) -> Value {
-        let y = e.b.dot(x[0], e.slots[0], false, false);
+        let weight = self.treatment.weight(e);
+        let y = e.b.dot(x[0], weight, false, false);
         if !self.bias {
             return y;
         }
-        let bias = per_channel(e.b, e.slots[1], &e.b.shape(y).to_vec());
+        let bias = self.treatment.bias(e);
+        let bias = per_channel(e.b, bias, &e.b.shape(y).to_vec());
         e.b.add(y, bias)
     }
 }

@@ -5,17 +5,27 @@
 //! Shapes here are the user's: without the batch axis, channels first. [`Layer::emit`] sees the inside layout, channels last.
 
 mod activation;
+mod attention;
+mod conditional;
 mod conv;
 mod dense;
+mod embed;
+mod instance;
 mod norm;
+mod padding;
 mod pool;
+mod sequence;
 mod shape;
+mod style;
+mod weights;
 
+use super::Type;
 use super::args::{Args, Key};
 use crate::build::program::{Init, Layout};
 use crate::diag::{Diagnostic, Span};
 use crate::graph::{Builder, Shape, Value};
 pub use activation::relu;
+pub use embed::one_hot;
 use std::fmt;
 
 /// Most elements a value may have per sample, and a weight in all: a limit against specs that would never fit.
@@ -32,7 +42,26 @@ pub struct Definition {
 }
 
 /// Every layer there is.
-pub const TABLE: &[&[Definition]] = &[dense::TABLE, conv::TABLE, norm::TABLE, shape::TABLE, pool::TABLE, activation::TABLE];
+pub const TABLE: &[&[Definition]] = &[
+    dense::TABLE,
+    conv::TABLE,
+    norm::TABLE,
+    instance::TABLE,
+    conditional::TABLE,
+    embed::TABLE,
+    style::TABLE,
+    attention::TABLE,
+    shape::TABLE,
+    sequence::TABLE,
+    padding::TABLE,
+    pool::TABLE,
+    activation::TABLE,
+];
+
+/// Whether the layer `word` is applied to labels or texts instead of a tensor.
+pub fn reads_words(word: &str) -> bool {
+    embed::READERS.contains(&word)
+}
 
 /// The row of `word`.
 pub fn find(word: &str) -> Option<&'static Definition> {
@@ -44,34 +73,12 @@ pub fn all() -> impl Iterator<Item = &'static Definition> {
     TABLE.iter().flat_map(|t| t.iter())
 }
 
-/// Words of the language that this version has no layer for.
-pub const LATER: &[&str] = &[
-    "adain",
-    "bias",
-    "blur",
-    "conditional_batch_norm",
-    "const",
-    "embed",
-    "glu",
-    "group_norm",
-    "instance_norm",
-    "minibatch_stddev",
-    "noise_inject",
-    "one_hot",
-    "pixel_norm",
-    "pixel_shuffle",
-    "project",
-    "reflect_pad",
-    "replication_pad",
-    "self_attention",
-    "split",
-    "tile",
-];
-
 /// What a layer is made for, and where it complains.
 pub struct Make<'a> {
-    /// Shape of the value that flows in.
+    /// Shape of the value that flows in; empty for labels and texts.
     pub input: &'a [usize],
+    /// Its type.
+    pub ty: &'a Type,
     /// The layer's word.
     pub word: &'static str,
     /// The layer's place.
@@ -126,8 +133,8 @@ pub enum SlotKind {
     },
     /// A running statistic.
     Buffer {
-        /// Value of every element at the start.
-        start: f32,
+        /// How it starts.
+        init: Init,
     },
 }
 
@@ -196,8 +203,17 @@ pub struct Emit<'a> {
     pub training: bool,
     /// The layer's own tensors, in the order of [`Made::slots`]. A layer that updates one puts the new value there.
     pub slots: &'a mut [Value],
-    /// Draws independent uniform numbers in [0, 1) of the given inside shape, anew for every call.
-    pub draw: &'a mut dyn FnMut(&mut Builder, &[usize]) -> Value,
+    /// Draws independent numbers of the given inside shape, anew for every call.
+    pub draw: &'a mut dyn FnMut(&mut Builder, &[usize], Draw) -> Value,
+}
+
+/// A distribution that a layer draws from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Draw {
+    /// Uniform in [0, 1); only while training.
+    Uniform,
+    /// Normal with mean 0 and deviation 1; also when sampling.
+    Normal,
 }
 
 /// A tensor seen from inside: channels last. `[C, H, W]` becomes `[H, W, C]`.

@@ -29,9 +29,19 @@ pub const TABLE: &[Definition] = &[
 /// running ones (unbiased variance) by `momentum`; sampling uses the running ones.
 #[derive(Debug)]
 struct BatchNorm {
-    eps: f32,
-    momentum: f64,
+    statistics: Statistics,
     affine: bool,
+}
+
+/// Mean and variance per channel, of the batch while training, running ones when sampling.
+#[derive(Debug)]
+pub struct Statistics {
+    /// Added to the variance.
+    pub eps: f32,
+    /// How far the running statistics move to the batch's.
+    pub momentum: f64,
+    /// Slot of the running mean; the running variance follows it.
+    pub first: usize,
 }
 
 /// Over every axis but the batch, with one scale and shift per element: PyTorch's `LayerNorm(x.shape[1:])`.
@@ -45,19 +55,38 @@ fn weight(start: f32, part: Part) -> SlotKind {
     SlotKind::Weight { part, init: Init::Constant(start) }
 }
 
+fn gain(c: usize, part: Part) -> Slot {
+    Slot::plain("weight", &[c], weight(1.0, part))
+}
+
+fn shift(c: usize) -> Slot {
+    Slot::plain("bias", &[c], weight(0.0, Part::Other))
+}
+
+/// A learned scale and shift per channel, where they are wanted.
+pub fn affine_slots(c: usize, affine: bool) -> Vec<Slot> {
+    if affine { vec![gain(c, Part::Other), shift(c)] } else { Vec::new() }
+}
+
+/// `gain*x + shift`, each `[C]`, per channel.
+pub fn scale_and_shift(b: &mut Builder, x: Value, gain: Value, shift: Value) -> Value {
+    let shape = b.shape(x).to_vec();
+    let gain = per_channel(b, gain, &shape);
+    let shift = per_channel(b, shift, &shape);
+    let y = b.mul(gain, x);
+    b.add(y, shift)
+}
+
 fn batch_norm(args: &Args, m: &mut Make) -> Option<Made> {
     let affine = args.flag("affine");
     let &[c, ..] = m.input else {
         return m.wrong_input("[features] or [channels, height, width]", "give it a value with a channel axis");
     };
-    let mut slots = Vec::new();
-    if affine {
-        slots.push(Slot::plain("weight", &[c], weight(1.0, Part::BatchGain)));
-        slots.push(Slot::plain("bias", &[c], weight(0.0, Part::Other)));
-    }
-    slots.push(Slot::plain("running_mean", &[c], SlotKind::Buffer { start: 0.0 }));
-    slots.push(Slot::plain("running_var", &[c], SlotKind::Buffer { start: 1.0 }));
-    let layer = BatchNorm { eps: args.real("eps") as f32, momentum: args.real("momentum"), affine };
+    let mut slots = if affine { vec![gain(c, Part::BatchGain), shift(c)] } else { Vec::new() };
+    let first = slots.len();
+    slots.extend(Statistics::slots(c));
+    let statistics = Statistics { eps: args.real("eps") as f32, momentum: args.real("momentum"), first };
+    let layer = BatchNorm { statistics, affine };
     let flops = 5 * m.input.iter().product::<usize>() as u64;
     Some(Made { layer: Box::new(layer), shape: m.input.to_vec(), slots, flops })
 }
@@ -80,21 +109,24 @@ fn layer_norm(args: &Args, m: &mut Make) -> Option<Made> {
 }
 
 /// `1 / sqrt(var + eps)`
-fn inverse_deviation(b: &mut Builder, var: Value, eps: f32) -> Value {
+pub fn inverse_deviation(b: &mut Builder, var: Value, eps: f32) -> Value {
     let var = b.add_const(var, eps);
     let std = b.unary(Unary::Sqrt, var);
     let one = b.constant(1.0, &b.shape(var).to_vec());
     b.div(one, std)
 }
 
-impl Layer for BatchNorm {
-    fn emit(&self, e: &mut Emit, x: &[Value]) -> Value {
-        let x = x[0];
+impl Statistics {
+    /// The running mean and variance of `c` channels.
+    pub fn slots(c: usize) -> [Slot; 2] {
+        let buffer = |name, start| Slot::plain(name, &[c], SlotKind::Buffer { init: Init::Constant(start) });
+        [buffer("running_mean", 0.0), buffer("running_var", 1.0)]
+    }
+
+    /// `x` less its mean, and the factor that brings it to deviation 1; both broadcast together.
+    pub fn emit(&self, e: &mut Emit, x: Value) -> (Value, Value) {
         let shape = e.b.shape(x).to_vec();
         let c = shape[shape.len() - 1];
-        let mut row = vec![1; shape.len()];
-        row[shape.len() - 1] = c;
-        let first = if self.affine { 2 } else { 0 };
         let (mean, var) = if e.training {
             let axes: Vec<usize> = (0..shape.len() - 1).collect();
             let mean = e.b.mean(x, &axes);
@@ -103,7 +135,7 @@ impl Layer for BatchNorm {
             let var = e.b.mean(squares, &axes);
             let count = shape.iter().product::<usize>() / c;
             let unbiased = e.b.scale(var, count as f32 / (count.max(2) - 1) as f32);
-            for (slot, now) in [(first, mean), (first + 1, unbiased)] {
+            for (slot, now) in [(self.first, mean), (self.first + 1, unbiased)] {
                 let now = e.b.reshape(now, &[c]);
                 let moved = e.b.scale(now, self.momentum as f32);
                 let kept = e.b.scale(e.slots[slot], (1.0 - self.momentum) as f32);
@@ -112,14 +144,29 @@ impl Layer for BatchNorm {
             }
             (mean, var)
         } else {
-            (e.b.reshape(e.slots[first], &row), e.b.reshape(e.slots[first + 1], &row))
+            let row = row(&shape);
+            (e.b.reshape(e.slots[self.first], &row), e.b.reshape(e.slots[self.first + 1], &row))
         };
-        let mut scale = inverse_deviation(e.b, var, self.eps);
+        let scale = inverse_deviation(e.b, var, self.eps);
+        (e.b.sub(x, mean), scale)
+    }
+}
+
+/// The shape of one number per channel beside a value of shape `like`.
+fn row(like: &[usize]) -> Vec<usize> {
+    let mut row = vec![1; like.len()];
+    row[like.len() - 1] = like[like.len() - 1];
+    row
+}
+
+impl Layer for BatchNorm {
+    fn emit(&self, e: &mut Emit, x: &[Value]) -> Value {
+        let (centred, mut scale) = self.statistics.emit(e, x[0]);
+        let shape = e.b.shape(x[0]).to_vec();
         if self.affine {
-            let gain = e.b.reshape(e.slots[0], &row);
+            let gain = e.b.reshape(e.slots[0], &row(&shape));
             scale = e.b.mul(scale, gain);
         }
-        let centred = e.b.sub(x, mean);
         let y = e.b.mul(centred, scale);
         if !self.affine {
             return y;

@@ -1,6 +1,6 @@
 //! Layers that move, join or drop values: `reshape`, `flatten`, `concat`, `dropout`.
 
-use super::{Definition, Emit, Layer, Made, Make, show_shape, view};
+use super::{Definition, Draw, Emit, Layer, Made, Make, show_shape, view};
 use crate::diag::Diagnostic;
 use crate::graph::{Binary, Shape, Value};
 use crate::model::args::{Args, Default, Key, Kind};
@@ -106,7 +106,7 @@ impl Layer for Dropout {
         if self.p == 1.0 {
             return e.b.constant(0.0, &shape);
         }
-        let draw = (e.draw)(e.b, &shape);
+        let draw = (e.draw)(e.b, &shape, Draw::Uniform);
         let p = e.b.constant(self.p as f32, &shape);
         let kept = e.b.binary(Binary::Le, p, draw);
         let scaled = e.b.scale(x[0], (1.0 / (1.0 - self.p)) as f32);
