@@ -7,9 +7,10 @@ use ganc::judge::images::class_accuracy;
 use ganc::judge::kid::kid;
 use ganc::judge::manifold::precision_recall;
 use ganc::judge::modes::Modes;
+use ganc::judge::real::{Part, Real};
 use ganc::judge::report::{Better, Measure, Unit};
 use ganc::judge::sliced::sliced_wasserstein;
-use ganc::model::DataSource;
+use ganc::model::{DataSource, Stream, Type};
 use ganc::output::arrays::write_npy;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -223,6 +224,11 @@ fn images_are_judged_by_a_classifier_that_is_kept() {
     std::fs::remove_dir_all(b.at("r/judge")).expect("it was there");
     assert_eq!(report, b.json(&[&args[..], &["--threads", "1"]].concat()));
 
+    // What is no classifier is not believed.
+    let output = b.ganc(&["eval", "r", "--judge", "r/checkpoints/step-00000400.safetensors"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(3) && text.contains("not a classifier of `ganc eval`'s"), "{text}");
+
     // The same samples against images that the run never saw, by a classifier that never saw them.
     let images: Vec<f32> = (0..1100 * 256).map(|i| ((i * 7919 + i / 256 * 31 + i * i % 977) % 1021) as f32 / 1021.0).collect();
     write_npy(&b.at("x.npy"), &[1100, 1, 16, 16], &images).expect("an array");
@@ -247,6 +253,58 @@ fn images_learned_by_heart_are_found() {
     let [floor, model, _] = three(&report, "nearest_training");
     assert!((floor - 1.0).abs() < 0.2 && model < 0.1, "{report:#}");
     assert!(report["judge"]["learned"].as_str().expect("a name").starts_with("digits(size=8"), "{report:#}");
+}
+
+#[test]
+fn samples_are_asked_for_by_their_class() {
+    // The sampler draws each image beside the label that it was asked for: all of them are right.
+    let spec = "gan: asked\n\ndata:\n  x, y: digits(size=16)\n\nnoise:\n  z: normal(4)\n\nnets:\n  \
+        G(z, y) -> x: concat(embed(y, 4)) | dense(256) | tanh | reshape(1, 16, 16)\n  \
+        D(x, y) -> 1: flatten | concat(embed(y, 4)) | dense(1) | sigmoid\n\ngame:\n  \
+        min D: -E[log(D(x, y))] - E[log(1 - D(G(z, y), y))]\n  min G: -E[log(D(G(z, y), y))]\n\n\
+        train:\n  batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n\nsample:\n  draw: x + 0.001*G(z, y)\n";
+    let b = Bench::new(spec);
+    b.good(&["run", "s.gan", "--out", "r"]);
+    let report = b.json(&["eval", "r", "-n", "300", "--json"]);
+    let [floor, model, ceiling] = three(&report, "class_accuracy");
+    assert!(floor > 0.9 && model > 0.9 && ceiling < 0.3, "{report:#}");
+    let classes = report["classes"].as_array().expect("classes");
+    assert_eq!(classes.len(), 10);
+    assert_eq!(classes.iter().map(|c| c["asked"].as_u64().expect("a count")).sum::<u64>(), 300);
+    // Of an untrained generator the labels are ignored.
+    std::fs::write(b.at("s.gan"), spec.replace("x + 0.001*G(z, y)", "G(z, y)")).expect("the spec is written");
+    b.good(&["run", "s.gan", "--out", "untrained"]);
+    let kept = report["judge"]["path"].as_str().expect("a path");
+    let untrained = b.json(&["eval", "untrained", "-n", "300", "--json", "--judge", kept]);
+    assert!(three(&untrained, "class_accuracy")[1] < 0.3, "{untrained:#}");
+}
+
+#[test]
+fn what_is_learned_and_what_is_held_out_share_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.npy");
+    let len = 1001;
+    write_npy(&path, &[len, 1], &(0..len).map(|i| i as f32).collect::<Vec<_>>()).expect("an array");
+    let stream = Stream {
+        columns: vec![("x".into(), Type::Tensor(vec![1]))],
+        source: DataSource::Npy { path: path.display().to_string() },
+        vocabulary: None,
+        shown: "npy".into(),
+        len: Some(len as u64),
+        problem: None,
+        span: Default::default(),
+    };
+    let rows = |seed: u64, part: Part, first: u64, n: usize| -> Vec<u32> {
+        let real = Real::open(&stream, 0, &[1], seed).expect("it opens");
+        real.rows(part, first, n).expect("rows").values.iter().map(|x| *x as u32).collect()
+    };
+    let learned = rows(1, Part::Learned, 0, 500);
+    assert_eq!(learned, rows(2, Part::Learned, 0, 500));
+    let held = [rows(1, Part::HeldOut, 0, 250), rows(1, Part::HeldOut, 250, 251)].concat();
+    assert_ne!(held[..250], rows(2, Part::HeldOut, 0, 250)[..]);
+    let mut all = [learned, held].concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..len as u32).collect::<Vec<_>>());
 }
 
 #[test]
