@@ -10,8 +10,9 @@ use ganc::judge::modes::Modes;
 use ganc::judge::real::{Part, Real};
 use ganc::judge::report::{Better, Measure, Unit};
 use ganc::judge::sliced::sliced_wasserstein;
-use ganc::model::{DataSource, Stream, Type};
+use ganc::model::{self, DataSource, Type};
 use ganc::output::arrays::write_npy;
+use ganc::runtime::random::Stream;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -49,7 +50,11 @@ fn metrics_are_those_of_scipy() {
     close(shares.precision, &f["precision"]);
     close(shares.recall, &f["recall"]);
     close(mean_pairwise(&a, DIM), &f["mean_pairwise"]);
-    nearest(&b, &a, DIM, None).into_iter().zip(f["nearest"].as_array().expect("a list")).for_each(|(x, y)| close(x, y));
+    nearest(&b, &a, DIM, 1, None)
+        .into_iter()
+        .flatten()
+        .zip(f["nearest"].as_array().expect("a list"))
+        .for_each(|(x, y)| close(x, y));
     let column = |x: &[f32], j: usize| x.iter().skip(j).step_by(DIM).copied().collect::<Vec<f32>>();
     close(sliced_wasserstein(&column(&a, 0), &column(&b, 1), 1, 3, 0), &f["wasserstein"]);
     let mut values = eigen(moments(&a, DIM).1, DIM).0;
@@ -80,8 +85,10 @@ fn equal_sets_are_no_distance_apart_and_moved_ones_are() {
     assert!((distance - 5.0 * 2.0 / std::f64::consts::PI).abs() < 0.05, "{distance}");
     assert!(sliced_wasserstein(&a, &moved, 2, 64, 0) != sliced_wasserstein(&a, &moved, 2, 64, 1));
     let rows: Vec<usize> = (0..N).collect();
-    assert!(nearest(&a, &a, DIM, None).iter().all(|d| *d == 0.0));
-    assert!(nearest(&a, &a, DIM, Some(&rows)).iter().all(|d| *d > 0.0));
+    let found = nearest(&a, &a, DIM, 2, None);
+    assert!(found.iter().all(|d| d.len() == 2 && d[0] == 0.0 && d[1] > 0.0));
+    let others = nearest(&a, &a, DIM, 1, Some(&rows));
+    assert!(found.iter().zip(&others).all(|(two, one)| two[1] == one[0]));
     assert_eq!(quantile(&[3.0, 1.0, 2.0, 4.0], 0.5), 2.0);
 }
 
@@ -170,6 +177,13 @@ impl Bench {
     }
 }
 
+/// Independent uniform numbers in [0, 1).
+fn uniform(n: usize) -> Vec<f32> {
+    let mut numbers = vec![0.0; n];
+    Stream { seed: 1, step: 0, stream: 0 }.uniform(&mut numbers, 0.0, 1.0);
+    numbers
+}
+
 /// Floor, model and ceiling of a measure; NaN where there is none.
 fn three(report: &Value, key: &str) -> [f64; 3] {
     let all = report["measures"].as_array().expect("measures");
@@ -230,7 +244,7 @@ fn images_are_judged_by_a_classifier_that_is_kept() {
     assert!(output.status.code() == Some(3) && text.contains("not a classifier of `ganc eval`'s"), "{text}");
 
     // The same samples against images that the run never saw, by a classifier that never saw them.
-    let images: Vec<f32> = (0..1100 * 256).map(|i| ((i * 7919 + i / 256 * 31 + i * i % 977) % 1021) as f32 / 1021.0).collect();
+    let images = uniform(1100 * 256);
     write_npy(&b.at("x.npy"), &[1100, 1, 16, 16], &images).expect("an array");
     let finite = b.json(&["eval", "r", "-n", "270", "--json", "--set", "data.x=npy(\"x.npy\")", "--judge", &kept]);
     assert_eq!(finite["data"], "npy(\"x.npy\")");
@@ -244,7 +258,7 @@ fn images_learned_by_heart_are_found() {
         D(x) -> 1: flatten | dense(1) | sigmoid\n\ngame:\n  min D: -E[log(D(x))] - E[log(1 - D(G(z)))]\n  min G: -E[log(D(G(z)))]\n\n\
         train:\n  batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n\nsample:\n  draw: x + 0.001*G(z)\n";
     let b = Bench::new(spec);
-    let images: Vec<f32> = (0..1100 * 64).map(|i: u64| ((i * 7919 + i / 64 * 31 + i * i % 977) % 1021) as f32 / 1021.0).collect();
+    let images = uniform(1100 * 64);
     write_npy(&b.at("x.npy"), &[1100, 1, 8, 8], &images).expect("an array");
     b.good(&["run", "s.gan", "--out", "r"]);
     let report = b.json(&["eval", "r", "-n", "260", "--json"]);
@@ -253,6 +267,12 @@ fn images_learned_by_heart_are_found() {
     let [floor, model, _] = three(&report, "nearest_training");
     assert!((floor - 1.0).abs() < 0.2 && model < 0.1, "{report:#}");
     assert!(report["judge"]["learned"].as_str().expect("a name").starts_with("digits(size=8"), "{report:#}");
+    // A grey image is nearer to all of them than they are to each other, but learned from none.
+    std::fs::write(b.at("s.gan"), spec.replace("x + 0.001*G(z)", "0.5 + 0.001*G(z)")).expect("the spec is written");
+    b.good(&["run", "s.gan", "--out", "grey"]);
+    let kept = report["judge"]["path"].as_str().expect("a path");
+    let grey = b.json(&["eval", "grey", "-n", "260", "--json", "--judge", kept]);
+    assert!(three(&grey, "nearest_training")[1] < 1.0 && three(&grey, "memorised")[1] < 0.1, "{grey:#}");
 }
 
 #[test]
@@ -285,7 +305,7 @@ fn what_is_learned_and_what_is_held_out_share_nothing() {
     let path = folder.path().join("x.npy");
     let len = 1001;
     write_npy(&path, &[len, 1], &(0..len).map(|i| i as f32).collect::<Vec<_>>()).expect("an array");
-    let stream = Stream {
+    let stream = model::Stream {
         columns: vec![("x".into(), Type::Tensor(vec![1]))],
         source: DataSource::Npy { path: path.display().to_string() },
         vocabulary: None,

@@ -288,12 +288,13 @@ impl Classifier {
 
 /// Lays noise over every [`DROWNED_OF`]th image of a batch.
 fn drown(images: &mut [f32], each: usize, [low, high]: [f64; 2], step: u64) {
-    let mut noise = vec![0.0; images.len()];
+    let mut noise = vec![0.0; images.len() / DROWNED_OF];
     Random { seed: SEED, step, stream: DROWNED }.uniform(&mut noise, low as f32, high as f32);
-    let mut strength = [0.0; BATCH];
+    let mut strength = [0.0; BATCH / DROWNED_OF];
     Random { seed: SEED, step, stream: STRENGTH }.uniform(&mut strength, LEAST_NOISE, 1.0);
-    for (i, image) in images.chunks_exact_mut(each).enumerate().step_by(DROWNED_OF) {
-        image.iter_mut().zip(&noise[i * each..]).for_each(|(x, n)| *x += (n - *x) * strength[i]);
+    let drowned = images.chunks_exact_mut(each).step_by(DROWNED_OF);
+    for ((image, noise), part) in drowned.zip(noise.chunks_exact(each)).zip(strength) {
+        image.iter_mut().zip(noise).for_each(|(x, n)| *x += (n - *x) * part);
     }
 }
 

@@ -19,17 +19,21 @@ pub fn squared(a: &[f32], b: &[f32]) -> f64 {
     rest + sums.iter().sum::<f64>()
 }
 
-/// For each vector of `queries` its distance to the nearest of `set`; both hold vectors of `dim` numbers. With `skip`, query
-/// `i` passes over vector `skip[i]` of the set: itself, where the queries are taken from the set.
+/// For each vector of `queries` its distances to the `k` nearest of `set`, nearest first; both hold vectors of `dim` numbers.
+/// With `skip`, query `i` passes over vector `skip[i]` of the set: itself, where the queries are taken from the set.
 ///
 /// # Panics
-/// Where the set is empty: a bug of the caller's.
-pub fn nearest(queries: &[f32], set: &[f32], dim: usize, skip: Option<&[usize]>) -> Vec<f64> {
-    assert!(set.len() >= dim, "an empty set has no nearest vector");
+/// Where fewer than `k` vectors are left: a bug of the caller's.
+pub fn nearest(queries: &[f32], set: &[f32], dim: usize, k: usize, skip: Option<&[usize]>) -> Vec<Vec<f64>> {
     let one = |(i, q): (usize, &[f32])| {
         let skipped = skip.map(|s| s[i]);
-        let others = set.chunks_exact(dim).enumerate().filter(|(k, _)| Some(*k) != skipped);
-        others.map(|(_, v)| squared(q, v)).fold(f64::INFINITY, f64::min).sqrt()
+        let others = set.chunks_exact(dim).enumerate().filter(|(j, _)| Some(*j) != skipped);
+        let mut all: Vec<f64> = others.map(|(_, v)| squared(q, v)).collect();
+        assert!(k > 0 && all.len() >= k, "{k} neighbours among {} vectors", all.len());
+        all.select_nth_unstable_by(k - 1, f64::total_cmp);
+        all.truncate(k);
+        all.sort_unstable_by(f64::total_cmp);
+        all.into_iter().map(f64::sqrt).collect()
     };
     queries.par_chunks_exact(dim).enumerate().map(one).collect()
 }
@@ -49,14 +53,8 @@ pub fn mean_pairwise(set: &[f32], dim: usize) -> f64 {
 /// # Panics
 /// Where the set has no `k` other vectors: a bug of the caller's.
 pub fn kth_nearest(set: &[f32], dim: usize, k: usize) -> Vec<f64> {
-    assert!(set.len() / dim > k, "{k} neighbours of {} vectors", set.len() / dim);
-    let one = |(i, q): (usize, &[f32])| {
-        let others = set.chunks_exact(dim).enumerate().filter(|(j, _)| *j != i);
-        let mut all: Vec<f64> = others.map(|(_, v)| squared(q, v)).collect();
-        let (_, kth, _) = all.select_nth_unstable_by(k - 1, f64::total_cmp);
-        kth.sqrt()
-    };
-    set.par_chunks_exact(dim).enumerate().map(one).collect()
+    let themselves: Vec<usize> = (0..set.len() / dim).collect();
+    nearest(set, set, dim, k, Some(&themselves)).iter().map(|all| all[k - 1]).collect()
 }
 
 /// The value below which a share of `q` of `values` lies (the nearest rank, no interpolation); NaN for no values.

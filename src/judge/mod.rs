@@ -103,7 +103,8 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     let other = stream.source != trained.source;
     let real = Real::open(stream, place.1, &shape, q.seed)?;
     let is_images = images::fit(&shape);
-    let part = if is_images && !other { Part::HeldOut } else { Part::Whole };
+    // Where the classifier learns from other images, all of the data's are unseen by it.
+    let part = if is_images && !other && real.classes().is_some() { Part::HeldOut } else { Part::Whole };
     let usual = if shape == [2] { USUAL_POINTS } else { USUAL };
     let mut notes = Vec::new();
     let n = count(q.samples, usual, real.len(part), part, &stream.shown, &mut notes)?;

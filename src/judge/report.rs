@@ -105,7 +105,8 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-const HEAD: [&str; 4] = ["measure", "floor (real)", "model", "ceiling (noise)"];
+/// Before a measure stands which numbers are good: ↓ small ones, ↑ large ones, ≈ those like the floor's.
+const HEAD: [&str; 4] = ["measure (good: ↓ low, ↑ high, ≈ as real)", "floor (real)", "model", "ceiling (noise)"];
 
 impl Report {
     /// For programs.
@@ -163,7 +164,12 @@ impl Report {
     pub fn text(&self) -> String {
         let mut lines: Vec<[String; 4]> = vec![HEAD.map(String::from)];
         for m in &self.measures {
-            let mut line = [m.title.clone(), String::new(), String::new(), String::new()];
+            let good = match m.better {
+                Better::Lower => "↓",
+                Better::Higher => "↑",
+                Better::NearFloor => "≈",
+            };
+            let mut line = [format!("{good} {}", m.title), String::new(), String::new(), String::new()];
             for i in 0..3 {
                 line[i + 1] = cell(m.values[i], m.stds.map(|s| s[i]), m.unit);
             }
@@ -171,7 +177,7 @@ impl Report {
         }
         for c in &self.classes {
             let [floor, model, ceiling] = c.values.map(|v| cell(v, None, Unit::Share));
-            lines.push([format!("  class {} ({} samples)", c.class, c.asked), floor, model, ceiling]);
+            lines.push([format!("    class {} ({} samples)", c.class, c.asked), floor, model, ceiling]);
         }
         let width = |i: usize| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or(0);
         let widths = [width(0), width(1), width(2), width(3)];
@@ -230,7 +236,7 @@ fn cell(value: Option<f64>, std: Option<f64>, unit: Unit) -> String {
 fn number(x: f64) -> String {
     match x.abs() {
         0.0 => "0".into(),
-        a if a >= 1e6 || a < 1e-3 => format!("{x:.2e}"),
+        a if !(1e-3..1e6).contains(&a) => format!("{x:.2e}"),
         a if a >= 100.0 => format!("{x:.1}"),
         a if a >= 1.0 => format!("{x:.3}"),
         _small => format!("{x:.4}"),
