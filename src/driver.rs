@@ -4,7 +4,7 @@ use crate::build::{Program, build};
 use crate::codegen::Host;
 use crate::data;
 use crate::diag::{Diagnostics, FileId, Sources};
-use crate::model::{Model, resolve};
+use crate::model::{Model, resolve, resolve_stage};
 use crate::syntax::{self, ast::Spec};
 use crate::train::{Options, Session};
 use std::path::Path;
@@ -66,11 +66,19 @@ fn replace_length(spec: &mut Spec, text: &str) {
     }
 }
 
-/// Text to model.
+/// Text to model; of a spec that grows, its last stage.
 pub fn check(sources: Sources, overrides: &[String]) -> Checked {
+    check_stage(sources, overrides, None)
+}
+
+/// As [`check`], for one stage of a spec that grows.
+pub fn check_stage(sources: Sources, overrides: &[String], stage: Option<usize>) -> Checked {
     match parse(sources, overrides) {
         Ok(parsed) => {
-            let (model, findings) = resolve(&parsed.spec, &parsed.sources, &data::probe);
+            let (model, findings) = match stage {
+                Some(k) => resolve_stage(&parsed.spec, &parsed.sources, &data::probe, k),
+                None => resolve(&parsed.spec, &parsed.sources, &data::probe),
+            };
             Checked { sources: parsed.sources, model, findings }
         }
         Err((sources, findings)) => Checked { sources, model: None, findings },

@@ -142,7 +142,8 @@ const RING: &str = include_str!("../specs/ring.gan");
 const IMAGES: &str = "gan: pictures\n\ndata:\n  x: digits(size=16, range=[0, 1])\n\nnoise:\n  eps: normal(8)\n\nnets:\n  \
     Enc(x) -> mu[8], logvar[8]:\n    - flatten | dense(64) | relu as t\n    - dense(8) as mu\n    - t | dense(8) as logvar\n  \
     Dec(code[8]) -> x: dense(64) | relu | dense(16*16) | sigmoid | reshape(1, 16, 16)\n\nterms:\n  mu, logvar: Enc(x)\n  \
-    code: mu + exp(0.5*logvar)*eps\n  kl: -0.5*E[sum(1 + logvar - mu^2 - exp(logvar))]\n\ngame:\n  min Enc, Dec: E[sum(bce(Dec(code), x))] + kl\n\n\
+    code: mu + exp(0.5*logvar)*eps\n  kl: -0.5*E[sum(1 + logvar - mu^2 - exp(logvar))]\n\ngame:\n  \
+        min Enc, Dec: E[sum(bce(Dec(code), x))] + kl\n\n\
     train:\n  batch: 64\n  steps: 400\n  optimizer: adam(2e-3)\n\nsample:\n  draw: Dec(eps)\n";
 
 struct Bench {
@@ -254,8 +255,10 @@ fn images_are_judged_by_a_classifier_that_is_kept() {
 #[test]
 fn images_learned_by_heart_are_found() {
     // The sampler draws a stream of images as they are: what a generator that learned them by heart gives.
-    let spec = "gan: heart\n\ndata:\n  x: npy(\"x.npy\")\n\nnoise:\n  z: normal(4)\n\nnets:\n  G(z) -> x: dense(64) | reshape(1, 8, 8)\n  \
-        D(x) -> 1: flatten | dense(1) | sigmoid\n\ngame:\n  min D: -E[log(D(x))] - E[log(1 - D(G(z)))]\n  min G: -E[log(D(G(z)))]\n\n\
+    let spec = "gan: heart\n\ndata:\n  x: npy(\"x.npy\")\n\nnoise:\n  z: normal(4)\n\nnets:\n  \
+        G(z) -> x: dense(64) | reshape(1, 8, 8)\n  \
+        D(x) -> 1: flatten | dense(1) | sigmoid\n\ngame:\n  min D: -E[log(D(x))] - E[log(1 - D(G(z)))]\n  \
+        min G: -E[log(D(G(z)))]\n\n\
         train:\n  batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n\nsample:\n  draw: x + 0.001*G(z)\n";
     let b = Bench::new(spec);
     let images = uniform(1100 * 64);
@@ -333,7 +336,8 @@ fn what_cannot_be_judged_is_said() {
     b.good(&["run", "s.gan", "--out", "r", "--steps", "2"]);
     std::fs::write(b.at("r/not.safetensors"), "nothing").expect("a file");
     write_npy(&b.at("few.npy"), &[40, 2], &[0.5; 80]).expect("an array");
-    let silent = "gan: silent\nnoise:\n  z: normal(3)\nnets:\n  G(z) -> 1: dense(1)\ngame:\n  min G: E[G(z)^2]\ntrain:\n  batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n";
+    let silent = "gan: silent\nnoise:\n  z: normal(3)\nnets:\n  G(z) -> 1: dense(1)\ngame:\n  min G: E[G(z)^2]\ntrain:\n  \
+        batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n";
     std::fs::write(b.at("silent.gan"), silent).expect("a file");
     b.good(&["run", "silent.gan", "--out", "silent"]);
     let draws = format!("{silent}sample:\n  draw: G(z)\n");

@@ -13,9 +13,10 @@ pub mod program;
 mod step;
 mod tables;
 
-use crate::graph::{Builder, Sink, Source, StateId};
+use crate::graph::{Builder, ScalarId, Sink, Source, StateId, Value};
 use crate::model::layers::SlotKind;
-use crate::model::{Model, NetId};
+use crate::model::sample::Style;
+use crate::model::{Action, Instr, Model, NetId, Val};
 pub use program::*;
 use step::{Run, Values};
 use tables::Tables;
@@ -83,6 +84,8 @@ fn phase(tables: &mut Tables, kind: &Kind) -> Phase {
     let players = &kind.players;
     let mut run = Run::new(tables, true, Values::Raw);
     run.off = kind.off.clone();
+    // As early as possible, where the styles are those that the players use.
+    let style = model.sample.style.as_ref().filter(|_| kind.last).map(|s| run.value(s.w));
     for &p in players {
         let player = &model.players[p];
         let value = run.value(player.value);
@@ -100,7 +103,7 @@ fn phase(tables: &mut Tables, kind: &Kind) -> Phase {
                 let gradient = run.b.grad(loss, weight);
                 let name = run.tables.states[state.index()].name.clone();
                 run.b.output(format!("grad.{name}"), gradient, Sink::Result);
-                let next = optimizers::update(&mut run, net, p, state, weight, gradient);
+                let next = optimizers::update(&mut run, optimizers::Of { net, slot: k, player: p, state }, weight, gradient);
                 update(&mut run.b, &run.tables.states, state, next);
                 updates.push((net, k, next));
             }
@@ -116,6 +119,9 @@ fn phase(tables: &mut Tables, kind: &Kind) -> Phase {
     }
     for n in 0..model.nets.len() {
         buffers(&mut run, NetId(n as u32));
+    }
+    if let (Some(w), Some(state)) = (style, run.tables.style_mean) {
+        style_mean(&mut run, w, state);
     }
     if kind.last {
         averages(&mut run);
@@ -143,6 +149,16 @@ fn buffers(run: &mut Run, net: NetId) {
     }
 }
 
+/// Moves the mean of styles towards that of the batch `w` `[N, W]`.
+fn style_mean(run: &mut Run, w: Value, state: StateId) {
+    let size = run.b.shape(w)[1];
+    let mean = run.b.mean(w, &[0]);
+    let mean = run.b.reshape(mean, &[size]);
+    let (now, old) = (run.b.detach(mean), run.input(state));
+    let id = run.tables.style_decay();
+    moved_average(run, state, old, now, id);
+}
+
 /// `average = decay*average + (1 - decay)*value`, for weights and running statistics alike: the statistics then belong to
 /// the averaged weights.
 fn averages(run: &mut Run) {
@@ -152,13 +168,70 @@ fn averages(run: &mut Run) {
             let Some(average) = run.tables.average(net, k) else { continue };
             let (now, old) = (run.slots(net)[k], run.input(average));
             let id = run.tables.decay(net, decay);
-            let decay = run.b.input(Source::Scalar(id), &[]);
-            let rest = run.b.sub(old, now);
-            let kept = run.b.mul(rest, decay);
-            let next = run.b.add(now, kept);
-            update(&mut run.b, &run.tables.states, average, next);
+            moved_average(run, average, old, now, id);
         }
     }
+}
+
+fn moved_average(run: &mut Run, average: StateId, old: Value, now: Value, decay: ScalarId) {
+    let decay = run.b.input(Source::Scalar(decay), &[]);
+    let rest = run.b.sub(old, now);
+    let kept = run.b.mul(rest, decay);
+    let next = run.b.add(now, kept);
+    update(&mut run.b, &run.tables.states, average, next);
+}
+
+/// Style `w`, brought nearer to the mean of styles.
+fn truncated(run: &mut Run, w: Value, default: f64) -> Value {
+    let Some(state) = run.tables.style_mean else { return w };
+    let id = run.tables.given("truncation", default);
+    let psi = run.b.input(Source::Scalar(id), &[]);
+    let mean = run.input(state);
+    let size = run.b.shape(mean)[0];
+    let mean = run.b.reshape(mean, &[1, size]);
+    let away = run.b.sub(w, mean);
+    let away = run.b.mul(psi, away);
+    run.b.add(mean, away)
+}
+
+/// The game's noises that `root` is computed from.
+fn noises_of(model: &Model, root: Val) -> Vec<(Val, usize)> {
+    let needed = model.game.needed(&[root], |_, _| true);
+    let noise = |(i, instr): (usize, &Instr)| match instr.action {
+        Action::Noise(k) if needed[i] => Some((Val(i as u32), k)),
+        Action::Noise(_)
+        | Action::Input(_)
+        | Action::Data { .. }
+        | Action::Number(_)
+        | Action::Layer(_)
+        | Action::Call { .. }
+        | Action::Apply(_)
+        | Action::Unknown => None,
+    };
+    model.game.instrs().iter().enumerate().filter_map(noise).collect()
+}
+
+/// Two draws of styles of which the second is taken at some places: `mix.from` up to `mix.to`.
+fn mixer(tables: &mut Tables, draw: Val, style: &Style) -> Sampler {
+    let model = tables.model;
+    let mut run = Run::new(tables, false, Values::Averaged);
+    let first = run.value(style.w);
+    let first = truncated(&mut run, first, style.truncation);
+    for (at, k) in noises_of(model, style.w) {
+        let id = run.tables.second(&model.noises[k].name);
+        let shape = run.tables.feeds[id.index()].shape.clone();
+        let again = run.b.input(Source::Feed(id), &shape);
+        run.given.insert(at, again);
+    }
+    let second = run.value(style.w);
+    let second = truncated(&mut run, second, style.truncation);
+    run.given.clear();
+    let both = run.mix_range(first, second);
+    run.given.insert(style.w, both);
+    let value = run.value(draw);
+    run.b.output("mix", value, Sink::Result);
+    let layout = run.layout_of(&model.game.get(draw).ty);
+    Sampler { name: "mix".into(), graph: run.b.finish(), layouts: vec![layout] }
 }
 
 /// `sample` with averaged weights where there are any, then each net with its own.
@@ -167,10 +240,18 @@ fn samplers(tables: &mut Tables) -> Vec<Sampler> {
     let mut samplers = Vec::new();
     if let Some(draw) = model.sample.draw {
         let mut run = Run::new(tables, false, Values::Averaged);
+        if let Some(style) = &model.sample.style {
+            let w = run.value(style.w);
+            let w = truncated(&mut run, w, style.truncation);
+            run.given.insert(style.w, w);
+        }
         let value = run.value(draw);
         run.b.output("sample", value, Sink::Result);
         let layout = run.layout_of(&model.game.get(draw).ty);
         samplers.push(Sampler { name: "sample".into(), graph: run.b.finish(), layouts: vec![layout] });
+        if let Some(style) = &model.sample.style {
+            samplers.push(mixer(tables, draw, style));
+        }
     }
     for n in 0..model.nets.len() {
         let net = NetId(n as u32);

@@ -71,8 +71,16 @@ pub fn condition(f: Function) -> Option<Condition> {
 pub struct Mixed {
     first: Value,
     second: Value,
-    draws: Value,
-    prob: f32,
+    crossing: Crossing,
+}
+
+/// Where the second style is taken.
+#[derive(Clone, Copy, Debug)]
+enum Crossing {
+    /// From a random place on, with this probability; two uniform numbers per sample.
+    Random { draws: Value, prob: f32 },
+    /// At the places from one scalar up to another.
+    Range { from: Value, to: Value },
 }
 
 impl Run<'_, '_> {
@@ -87,15 +95,6 @@ impl Run<'_, '_> {
             }
             Function::History(places) => Some(self.history(at, x[0], places)),
             Function::MixStyles(prob) => Some(self.mix(at, x, prob as f32)),
-            Function::Fade => {
-                let (old, new) = (x[0], x[1]);
-                let shape = self.b.shape(new).to_vec();
-                let part = self.faded();
-                let part = self.b.splat(part, &shape);
-                let step = self.b.sub(new, old);
-                let step = self.b.mul(step, part);
-                Some(self.b.add(old, step))
-            }
             Function::Add
             | Function::Sub
             | Function::Mul
@@ -123,14 +122,20 @@ impl Run<'_, '_> {
             | Function::CrossEntropy
             | Function::OneHot
             | Function::Shrink(_)
+            | Function::Fade
             | Function::Enlarge(_) => None,
         }
     }
 
-    /// How far a new stage has faded in, from 0 to 1.
-    fn faded(&mut self) -> Value {
+    /// From `old` to `new` as the new stage fades in.
+    pub fn fade(&mut self, old: Value, new: Value) -> Value {
         let id = self.tables.fade();
-        self.b.input(Source::Scalar(id), &[])
+        let part = self.b.input(Source::Scalar(id), &[]);
+        let shape = self.b.shape(new).to_vec();
+        let part = self.b.splat(part, &shape);
+        let step = self.b.sub(new, old);
+        let step = self.b.mul(step, part);
+        self.b.add(old, step)
     }
 
     /// Each sample of `x`, or the one that lies at the place drawn for it, which it then replaces. A sample drawn an empty place goes
@@ -180,32 +185,55 @@ impl Run<'_, '_> {
 
     /// Stands for both styles until a net takes them: see [`Run::style`].
     fn mix(&mut self, at: Val, x: &[Value], prob: f32) -> Value {
-        let [batch, size] = self.b.shape(x[0])[..] else { panic!("styles of shape {:?}", self.b.shape(x[0])) };
+        let batch = self.b.shape(x[0])[0];
         let feed = self.tables.mixing(at);
         let draws = self.b.input(Source::Feed(feed), &[batch, 2]);
-        let (first, second) = (self.b.reshape(x[0], &[batch, 1, size]), self.b.reshape(x[1], &[batch, 1, size]));
+        self.pair(x[0], x[1], Crossing::Random { draws, prob })
+    }
+
+    /// Both styles for a sampler that takes the second at the places from `mix.from` up to `mix.to`.
+    pub fn mix_range(&mut self, first: Value, second: Value) -> Value {
+        let mut scalar = |name: &str| {
+            let id = self.tables.given(name, 0.0);
+            self.b.input(Source::Scalar(id), &[])
+        };
+        let (from, to) = (scalar("mix.from"), scalar("mix.to"));
+        self.pair(first, second, Crossing::Range { from, to })
+    }
+
+    fn pair(&mut self, a: Value, c: Value, crossing: Crossing) -> Value {
+        let [batch, size] = self.b.shape(a)[..] else { panic!("styles of shape {:?}", self.b.shape(a)) };
+        let (first, second) = (self.b.reshape(a, &[batch, 1, size]), self.b.reshape(c, &[batch, 1, size]));
         let both = self.b.concat(1, &[first, second]);
-        self.mixed.insert(both, Mixed { first: x[0], second: x[1], draws, prob });
+        self.mixed.insert(both, Mixed { first: a, second: c, crossing });
         both
     }
 
     /// The style that place `k` of `places` takes, given mixed styles: the second from the crossing on. The crossing lies
     /// between any two places with equal probability.
     pub fn style(&mut self, mixed: Mixed, k: usize, places: usize) -> Value {
-        if k == 0 || places < 2 {
-            return mixed.first;
-        }
         let b = &mut self.b;
         let shape = b.shape(mixed.first).to_vec();
-        let (whether, cross) = (b.slice_axis(mixed.draws, 1, 0, 1), b.slice_axis(mixed.draws, 1, 1, 1));
-        let column: Shape = vec![shape[0], 1];
-        let prob = b.constant(mixed.prob, &column);
-        let whether = b.binary(Binary::Lt, whether, prob);
-        // The crossing is the whole part of `1 + cross*(places - 1)`; place k lies behind it when that is at most k.
-        let limit = b.constant((k as f64 / (places - 1) as f64) as f32, &column);
-        let behind = b.binary(Binary::Lt, cross, limit);
-        let second = b.mul(whether, behind);
-        let second = b.broadcast(second, &shape);
+        let second = match mixed.crossing {
+            Crossing::Random { .. } if k == 0 || places < 2 => return mixed.first,
+            Crossing::Random { draws, prob } => {
+                let (whether, cross) = (b.slice_axis(draws, 1, 0, 1), b.slice_axis(draws, 1, 1, 1));
+                let column: Shape = vec![shape[0], 1];
+                let prob = b.constant(prob, &column);
+                let whether = b.binary(Binary::Lt, whether, prob);
+                // The crossing is the whole part of `1 + cross*(places - 1)`; place k lies behind it when that is at most k.
+                let limit = b.constant((k as f64 / (places - 1) as f64) as f32, &column);
+                let behind = b.binary(Binary::Lt, cross, limit);
+                let second = b.mul(whether, behind);
+                b.broadcast(second, &shape)
+            }
+            Crossing::Range { from, to } => {
+                let here = b.constant(k as f32, &[]);
+                let (begun, open) = (b.binary(Binary::Le, from, here), b.binary(Binary::Lt, here, to));
+                let second = b.mul(begun, open);
+                b.splat(second, &shape)
+            }
+        };
         b.select(second, mixed.second, mixed.first)
     }
 

@@ -5,8 +5,22 @@ use crate::graph::{Source, StateId, Unary, Value};
 use crate::model::NetId;
 use crate::model::train::Optimizer;
 
-/// The new value of the weight `state`, whose value is `w` and whose gradient is `g`, as player `player` of `net` learns.
-pub fn update(run: &mut Run, net: NetId, player: usize, state: StateId, w: Value, g: Value) -> Value {
+/// A weight that is updated.
+#[derive(Clone, Copy)]
+pub struct Of {
+    /// Its net.
+    pub net: NetId,
+    /// Its place among the net's slots.
+    pub slot: usize,
+    /// The player that the net belongs to.
+    pub player: usize,
+    /// Where it is kept.
+    pub state: StateId,
+}
+
+/// The new value of a weight whose value is `w` and whose gradient is `g`.
+pub fn update(run: &mut Run, of: Of, w: Value, g: Value) -> Value {
+    let Of { net, player, state, .. } = of;
     let shape = run.b.shape(w).to_vec();
     match run.tables.model.train.optimizers[net.index()] {
         None => panic!("the net {} learns without an optimizer", run.tables.model.nets[net.index()].name),
@@ -48,8 +62,8 @@ pub fn update(run: &mut Run, net: NetId, player: usize, state: StateId, w: Value
             let m = averaged(run, state, "adam_m", beta1, g);
             let square = run.b.mul(g, g);
             let v = averaged(run, state, "adam_v", beta2, square);
-            let c1 = scalar(run, "adam_c1", net, player, beta1);
-            let c2 = scalar(run, "adam_c2", net, player, beta2);
+            let c1 = scalar(run, "adam_c1", of, beta1);
+            let c2 = scalar(run, "adam_c2", of, beta2);
             let rate = run.b.div(lr, c1);
             let c2_root = run.b.unary(Unary::Sqrt, c2);
             let one = run.b.constant(1.0, &[]);
@@ -69,8 +83,8 @@ fn rate(run: &mut Run, net: NetId, player: usize, base: f64) -> Value {
     run.b.input(Source::Scalar(id), &[])
 }
 
-fn scalar(run: &mut Run, which: &str, net: NetId, player: usize, beta: f64) -> Value {
-    let id = run.tables.correction(which, net, player, beta);
+fn scalar(run: &mut Run, which: &str, of: Of, beta: f64) -> Value {
+    let id = run.tables.correction(which, of.net, of.slot, of.player, beta);
     run.b.input(Source::Scalar(id), &[])
 }
 

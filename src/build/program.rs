@@ -215,6 +215,8 @@ pub enum ScalarRule {
         player: usize,
         /// The moment's decay.
         beta: f64,
+        /// Updates of the player before the weight was there.
+        since: u64,
     },
     /// How far the newest stage of growing has faded in: 0 at step `from`, 1 after `steps` more.
     Fade {
@@ -223,6 +225,8 @@ pub enum ScalarRule {
         /// Its length; at 0 it is there at once.
         steps: u64,
     },
+    /// What the caller says; this unless it says something.
+    Given(f64),
     /// Decay of an average: `min(decay, (1 + t) / (10 + t))` after `t` training steps, so that a short run's average is not
     /// made of its start.
     AverageDecay {

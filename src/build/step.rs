@@ -5,7 +5,7 @@ use super::program::{Condition, Layout};
 use super::tables::Tables;
 use crate::graph::{Binary, Builder, Reduce, Shape, Source, StateId, Unary, Value};
 use crate::model::layers::{Draw, Emit, one_hot, relu, to_inside, to_user};
-use crate::model::{Action, Function, Instr, Net, NetId, Type, Val};
+use crate::model::{Action, Function, Instr, NetId, Type, Val};
 use std::collections::HashMap;
 
 /// Which weights a graph uses.
@@ -34,6 +34,8 @@ pub struct Run<'t, 'm> {
     pub off: Vec<Condition>,
     /// What each `history` has given; it is asked once per graph.
     pub histories: HashMap<Val, Value>,
+    /// Values that are given instead of computed.
+    pub given: HashMap<Val, Value>,
     /// Pairs of styles, by the value that stands for them.
     pub mixed: HashMap<Value, Mixed>,
 }
@@ -52,6 +54,7 @@ impl<'t, 'm> Run<'t, 'm> {
             calls: HashMap::new(),
             off: Vec::new(),
             histories: HashMap::new(),
+            given: HashMap::new(),
             mixed: HashMap::new(),
         }
     }
@@ -133,6 +136,10 @@ impl<'t, 'm> Run<'t, 'm> {
         let needed = model.game.needed(&[root], counts);
         let mut values: Vec<Option<Value>> = vec![None; needed.len()];
         for (i, instr) in model.game.instrs().iter().enumerate().filter(|(i, _)| needed[*i]) {
+            if let Some(&given) = self.given.get(&Val(i as u32)) {
+                values[i] = Some(given);
+                continue;
+            }
             let args = arguments(instr, &values);
             values[i] = Some(match &instr.action {
                 Action::Data { stream, column } => self.feed(&model.streams[*stream].columns[*column].0),
@@ -171,7 +178,7 @@ impl<'t, 'm> Run<'t, 'm> {
             return known.clone();
         }
         let mut slots = self.slots(net);
-        let places = style_places(n, args.len());
+        let places = n.places();
         let mut next_place = vec![0; args.len()];
         let mut values: Vec<Option<Value>> = Vec::new();
         for instr in n.body.instrs() {
@@ -217,6 +224,9 @@ impl<'t, 'm> Run<'t, 'm> {
 
     /// `f` of values of these types; `result` is the type of what comes out.
     fn apply(&mut self, f: Function, x: &[Value], types: &[&Type], result: &Type) -> Value {
+        if f == Function::Fade {
+            return self.fade(x[0], x[1]);
+        }
         let b = &mut self.b;
         let all_but_batch = |b: &Builder, v: Value| (1..b.shape(v).len()).collect::<Vec<_>>();
         match f {
@@ -286,19 +296,6 @@ impl<'t, 'm> Run<'t, 'm> {
             }
         }
     }
-}
-
-/// How many layers of `net` use each of its inputs beside the value that flows.
-fn style_places(net: &Net, inputs: usize) -> Vec<usize> {
-    let mut places = vec![0; inputs];
-    for instr in net.body.instrs().iter().filter(|i| matches!(i.action, Action::Layer(_))) {
-        for a in instr.args.iter().skip(1) {
-            if let Action::Input(k) = net.body.get(*a).action {
-                places[k] += 1;
-            }
-        }
-    }
-    places
 }
 
 /// `log(sum(exp(x))) - x[label]` of scores `[N, C]`: `[N, 1]`.

@@ -1,6 +1,6 @@
 //! The tables of a program: states, feeds and scalars, filled before and while the graphs are built.
 
-use super::program::{Decay, Feed, FeedSource, Layout, Scalar, ScalarRule, Schedule, State, StateRole};
+use super::program::{Decay, Feed, FeedSource, Init, Layout, Scalar, ScalarRule, Schedule, State, StateRole};
 use crate::graph::{FeedId, ScalarId, Shape, StateId};
 use crate::model::layers::{Draw, SlotKind, identity, inside, to_user};
 use crate::model::train::{Moment, Optimizer, Rule};
@@ -23,6 +23,8 @@ pub struct Tables<'m> {
     histories: HashMap<Val, Kept>,
     /// Feed of each `mix_styles` of the objectives.
     mixings: HashMap<Val, FeedId>,
+    /// Mean of the styles.
+    pub style_mean: Option<StateId>,
 }
 
 /// What a `history` keeps and draws.
@@ -51,12 +53,14 @@ impl<'m> Tables<'m> {
             draws: 0,
             histories: HashMap::new(),
             mixings: HashMap::new(),
+            style_mean: None,
         };
         t.own_states();
         t.moments();
         t.average_states();
         t.feeds();
         t.specials();
+        t.style_average();
         t
     }
 
@@ -173,6 +177,28 @@ impl<'m> Tables<'m> {
         }
     }
 
+    /// The mean of the styles that the mapping net has given, where samples go through a style.
+    fn style_average(&mut self) {
+        let Some(style) = &self.model.sample.style else { return };
+        let net = self.model.nets[style.mapping.index()].name.clone();
+        let shape = vec![self.model.game.get(style.w).ty.numbers()];
+        let role = StateRole::Buffer { net: net.clone(), init: Init::Constant(0.0) };
+        self.style_mean = Some(StateId(self.states.len() as u32));
+        self.states.push(State { name: format!("{net}.w_average"), layout: identity(&shape), shape, role });
+    }
+
+    /// A number that the caller of a sampler may set.
+    pub fn given(&mut self, name: &str, default: f64) -> ScalarId {
+        self.scalar(name.into(), ScalarRule::Given(default))
+    }
+
+    /// A feed for a second draw of the noise called `name`.
+    pub fn second(&mut self, name: &str) -> FeedId {
+        let Feed { shape, layout, source, .. } = self.feeds[self.feed(name).index()].clone();
+        self.feeds.push(Feed { name: format!("mix.{name}"), shape, layout, source });
+        FeedId(self.feeds.len() as u32 - 1)
+    }
+
     fn feed_of(&mut self, name: String, shape: Shape, source: FeedSource) -> FeedId {
         self.feeds.push(Feed { name, layout: identity(&shape), shape, source });
         FeedId(self.feeds.len() as u32 - 1)
@@ -190,7 +216,11 @@ impl<'m> Tables<'m> {
 
     /// The scalar that says how far a new stage has faded in.
     pub fn fade(&mut self) -> ScalarId {
-        self.scalar("fade".into(), ScalarRule::Fade { from: 0, steps: 0 })
+        let rule = match &self.model.growth {
+            Some(g) => ScalarRule::Fade { from: g.begin(g.stage, self.train_batch()), steps: g.fade_steps(self.train_batch()) },
+            None => ScalarRule::Fade { from: 0, steps: 0 },
+        };
+        self.scalar("fade".into(), rule)
     }
 
     /// Shape inside graphs of a batch of `ty`, and how PyTorch lays it out. A label is one number per sample.
@@ -279,14 +309,34 @@ impl<'m> Tables<'m> {
         self.number("lr", net, ScalarRule::LearningRate { player, base, schedule })
     }
 
-    /// `1 - beta^t` for `net`; `which` tells the first moment from the second.
-    pub fn correction(&mut self, which: &str, net: NetId, player: usize, beta: f64) -> ScalarId {
-        self.number(which, net, ScalarRule::BiasCorrection { player, beta })
+    /// The batch of training, which the stages of growing are counted in whatever the batch of these tables.
+    fn train_batch(&self) -> usize {
+        self.model.train.batch
+    }
+
+    /// `1 - beta^t` for slot `k` of `net`; `which` tells the first moment from the second. What a stage of growing brings counts its
+    /// updates from there.
+    pub fn correction(&mut self, which: &str, net: NetId, k: usize, player: usize, beta: f64) -> ScalarId {
+        let stage = self.model.nets[net.index()].stage_of(k);
+        match (stage, &self.model.growth) {
+            (Some(stage), Some(g)) if stage > g.start => {
+                let turns = u64::from(self.model.players[player].turns);
+                let since = g.begin(stage, self.train_batch()) * turns;
+                let name = format!("{which}.{}.r{}", self.model.nets[net.index()].name, g.levels[stage]);
+                self.scalar(name, ScalarRule::BiasCorrection { player, beta, since })
+            }
+            (Some(_) | None, _) => self.number(which, net, ScalarRule::BiasCorrection { player, beta, since: 0 }),
+        }
     }
 
     /// The decay of the averages of `net`.
     pub fn decay(&mut self, net: NetId, decay: f64) -> ScalarId {
         self.number("ema", net, ScalarRule::AverageDecay { decay })
+    }
+
+    /// The decay of the mean of styles; the reference code's.
+    pub fn style_decay(&mut self) -> ScalarId {
+        self.scalar("w_average".into(), ScalarRule::AverageDecay { decay: 0.995 })
     }
 
     fn number(&mut self, kind: &str, net: NetId, rule: ScalarRule) -> ScalarId {

@@ -1,8 +1,8 @@
 //! `ganc eval`: measures a trained run against real samples.
 
-use super::{Failure, SpecArgs, host, load, model, out, threads};
+use super::{Failure, SpecArgs, host, load_stage, out, report, threads, trained};
 use crate::judge::{Question, Trouble, evaluate};
-use crate::train::{RESOLVED, load_run};
+use crate::train::RESOLVED;
 use std::path::PathBuf;
 
 /// Options of `ganc eval`.
@@ -52,10 +52,14 @@ fn samples(text: &str) -> Result<usize, String> {
 
 /// Runs the command.
 pub fn run(c: Eval) -> Result<(), Failure> {
-    let loaded = load_run(&c.run)?;
-    let spec = |set: &[String]| SpecArgs { spec: c.run.join(RESOLVED), set: set.to_vec() };
-    let compared = model(&spec(&c.set))?;
-    let trained = load(&spec(&[]))?.model.ok_or(Failure::Spec)?;
+    let (trained, loaded) = trained(&c.run)?;
+    let spec = SpecArgs { spec: c.run.join(RESOLVED), set: c.set };
+    let checked = load_stage(&spec, trained.growth.as_ref().map(|g| g.stage))?;
+    if checked.model.is_none() {
+        // Warnings were printed with the run's own spec.
+        report(&checked);
+    }
+    let compared = checked.model.ok_or(Failure::Spec)?;
     let question = Question {
         run: &c.run,
         trained: &trained,
@@ -66,6 +70,6 @@ pub fn run(c: Eval) -> Result<(), Failure> {
         threads: c.threads,
         judge: c.judge.as_deref(),
     };
-    let report = evaluate(&question, &host()?, &|text| eprintln!("{text}"))?;
-    out(&if c.json { format!("{:#}\n", report.json()) } else { report.text() })
+    let found = evaluate(&question, &host()?, &|text| eprintln!("{text}"))?;
+    out(&if c.json { format!("{:#}\n", found.json()) } else { found.text() })
 }

@@ -9,17 +9,21 @@ mod compile;
 mod eval;
 mod explain;
 mod fmt;
+mod inputs;
 mod new;
 mod pictures;
 mod replay;
 mod run;
 mod sample;
+mod stages;
+mod styles;
 
 use crate::diag::{Sources, render};
 use crate::driver::{self, Checked};
 use crate::model::Model;
 use crate::train::DrawingError;
 use crate::train::checkpoint::TensorError;
+use crate::train::{Loaded, RESOLVED, load_run};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -234,7 +238,25 @@ pub fn read(path: &Path) -> Result<Sources, Failure> {
 
 /// Reads, parses and resolves a spec; findings are not printed.
 pub fn load(args: &SpecArgs) -> Result<Checked, Failure> {
-    Ok(driver::check(read(&args.spec)?, &args.set))
+    load_stage(args, None)
+}
+
+/// As [`load`], for one stage of a spec that grows.
+pub fn load_stage(args: &SpecArgs, stage: Option<usize>) -> Result<Checked, Failure> {
+    Ok(driver::check_stage(read(&args.spec)?, &args.set, stage))
+}
+
+/// The model of run folder `run` at the stage of its newest checkpoint, and that checkpoint; findings are printed.
+pub fn trained(run: &Path) -> Result<(Model, Loaded), Failure> {
+    let loaded = load_run(run)?;
+    let args = SpecArgs { spec: run.join(RESOLVED), set: Vec::new() };
+    let model = model(&args)?;
+    let stage = model.growth.as_ref().map(|g| g.stage_at(loaded.step, model.train.batch));
+    if stage == model.growth.as_ref().map(|g| g.stage) {
+        return Ok((model, loaded));
+    }
+    let model = load_stage(&args, stage)?.model.ok_or(Failure::Spec)?;
+    Ok((model, loaded))
 }
 
 /// The model of a spec; findings are printed.

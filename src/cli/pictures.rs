@@ -1,12 +1,14 @@
 //! Samples as pictures: grids of images, scatter plots of points.
 
 use super::Failure;
+use super::inputs::{Ask, Inputs};
 use crate::build::{FeedSource, Program};
 use crate::codegen::Host;
 use crate::graph::FeedId;
 use crate::model::Model;
 use crate::output::images::{self, GridStyle, Shape};
 use crate::output::scatter::scatter;
+use crate::train::layout::to_torch;
 use crate::train::steps::Streams;
 use crate::train::{Sampling, Session};
 use std::path::Path;
@@ -20,12 +22,14 @@ pub struct Look {
     range: [f64; 2],
     /// Samples in a picture.
     count: usize,
+    /// Samples in a row.
+    columns: usize,
     /// The feed of real samples like these, for comparison.
     real: Option<FeedId>,
 }
 
-/// Images in a grid.
-const IMAGES: usize = 64;
+/// Most classes that have a column each.
+const MOST_COLUMNS: usize = 16;
 /// Points in a plot.
 const POINTS: usize = 2048;
 
@@ -39,14 +43,10 @@ impl Look {
         }
         let like = |f: &crate::build::Feed| matches!(f.source, FeedSource::Data { .. }) && f.layout.shape[1..] == shape[..];
         let real = program.feeds.iter().position(like);
-        let range = real
-            .and_then(|i| match program.feeds[i].source {
-                FeedSource::Data { stream, .. } => model.streams[stream].source.range(),
-                FeedSource::Normal { .. } | FeedSource::Uniform { .. } | FeedSource::Places | FeedSource::Argument => None,
-            })
-            .unwrap_or([-1.0, 1.0]);
-        let count = if is_points { POINTS } else { IMAGES };
-        Some(Look { shape, range, count, real: real.map(|i| FeedId(i as u32)) })
+        // The real images may be larger than those of a stage of growing.
+        let range = model.streams.iter().find_map(|s| s.source.range()).unwrap_or([-1.0, 1.0]);
+        let count = if is_points { POINTS } else { model.sample.count };
+        Some(Look { shape, range, count, columns: model.sample.columns, real: real.map(|i| FeedId(i as u32)) })
     }
 
     /// Whether samples are points in the plane.
@@ -65,7 +65,48 @@ impl Look {
         if self.is_points() {
             return Ok(images::write_png(path, &scatter(real, samples))?);
         }
-        Ok(images::write_grid(path, &last(samples, self.image()), self.image(), self.range, GridStyle::USUAL)?)
+        let style = GridStyle { columns: Some(self.columns), ..GridStyle::USUAL };
+        Ok(images::write_grid(path, &last(samples, self.image()), self.image(), self.range, style)?)
+    }
+
+    /// The look of a grid with a column for each of `classes`, where they are not too many.
+    pub fn by_class(mut self, classes: Option<usize>) -> Look {
+        if let Some(n) = classes.filter(|n| (2..=MOST_COLUMNS).contains(n) && !self.is_points()) {
+            (self.count, self.columns) = (n * (self.count / n).max(1), n);
+        }
+        self
+    }
+
+    /// The look of a grid with so many samples in a row.
+    pub fn in_columns(mut self, columns: usize) -> Look {
+        self.columns = columns;
+        self
+    }
+
+    /// The value of the dark end of the range.
+    pub fn dark(&self) -> f32 {
+        self.range[0] as f32
+    }
+
+    /// Writes samples beside what they were made from: in each row of the picture `before`, the sample, and, where it is known, what was
+    /// wanted; several of them side by side. All in PyTorch's layout; grey images are shown in colour where others are.
+    /// Errors: as [`Look::write`].
+    pub fn write_beside(&self, path: &Path, parts: &[(usize, &[f32])]) -> Result<(), Failure> {
+        let channels = parts.iter().map(|p| p.0).max().unwrap_or(1);
+        let image = self.image();
+        let pixels = image.height * image.width;
+        let n = parts.iter().map(|(c, x)| x.len() / (c * pixels)).min().unwrap_or(0);
+        let mut all = Vec::new();
+        for i in 0..n {
+            for (c, x) in parts {
+                let one = &x[i * c * pixels..(i + 1) * c * pixels];
+                (0..channels).for_each(|k| all.extend_from_slice(&one[k.min(c - 1) * pixels..][..pixels]));
+            }
+        }
+        let shape = Shape { channels, ..image };
+        let columns = parts.len() * (self.columns / parts.len()).max(1);
+        let style = GridStyle { columns: Some(columns), ..GridStyle::USUAL };
+        Ok(images::write_grid(path, &last(&all, shape), shape, self.range, style)?)
     }
 
     /// Writes each of `samples` (in PyTorch's layout) as an image of its own.
@@ -89,31 +130,63 @@ fn last(samples: &[f32], s: Shape) -> Vec<f32> {
     out
 }
 
-/// Pictures of a run: the same noise at every step.
+/// Draws of data for pictures are far from those of training.
+const FAR: u64 = 1 << 40;
+
+/// Pictures of a run: the same noise, labels, texts and images at every step.
 pub struct Gallery {
     look: Look,
     sampling: Sampling,
     seed: u64,
     real: Vec<f32>,
+    /// What the sampler reads besides noise, for each draw of the picture.
+    given: Vec<Vec<(FeedId, Vec<f32>)>>,
+    /// Images that samples are made from, and what is wanted of them: channels and values in PyTorch's layout.
+    beside: Vec<(usize, Vec<f32>)>,
 }
 
 impl Gallery {
     /// The gallery of a session; `None` where its samples cannot be shown.
     /// Errors: the host cannot run the sampler.
-    pub fn new(session: &mut Session, host: &Host, look: Option<Look>, streams: &Streams) -> Result<Option<Gallery>, String> {
+    pub fn new(
+        model: &Model,
+        session: &mut Session,
+        host: &Host,
+        look: Option<Look>,
+        streams: &Streams,
+    ) -> Result<Option<Gallery>, Failure> {
         let Some(look) = look else { return Ok(None) };
-        let Some(sampling) = Sampling::new(session, host, "sample")? else { return Ok(None) };
+        let Some(sampling) = Sampling::new(session, host, "sample").map_err(Failure::Limit)? else { return Ok(None) };
+        let inputs = Inputs::of(model, &session.program, &sampling);
+        let look = look.by_class(inputs.classes());
         let mut real = Vec::new();
         if let (true, Some(feed)) = (look.is_points(), look.real) {
-            let mut draw = 1 << 40;
+            let mut draw = FAR;
             while real.len() < look.count * 2 {
-                streams.give(session, draw).map_err(|e| e.to_string())?;
+                streams.give(session, draw)?;
                 real.extend_from_slice(session.memory.feed(feed));
                 draw += 1;
             }
         }
+        let batch = session.program.batch;
+        let mut given = Vec::new();
+        let mut beside: Vec<(usize, Vec<f32>)> = Vec::new();
+        for draw in 0..if inputs.is_empty() { 0 } else { look.count.div_ceil(batch) } {
+            streams.give(session, FAR + draw as u64)?;
+            inputs.apply(model, &session.program, &mut session.memory, &Ask::default(), draw * batch)?;
+            let read = sampling.data_feeds(&session.program).collect::<Vec<_>>();
+            given.push(read.into_iter().map(|f| (f, session.memory.feed(f).to_vec())).collect());
+            let images = inputs.images().map(|(before, truth)| [Some(before), truth]);
+            for (i, feed) in images.into_iter().flatten().flatten().enumerate() {
+                let layout = &session.program.feeds[feed.index()].layout;
+                if beside.len() == i {
+                    beside.push((layout.shape[1], Vec::new()));
+                }
+                beside[i].1.extend(to_torch(layout, session.memory.feed(feed)));
+            }
+        }
         let seed = session.seed;
-        Ok(Some(Gallery { look, sampling, seed, real }))
+        Ok(Some(Gallery { look, sampling, seed, real, given, beside }))
     }
 
     /// Draws and saves a picture.
@@ -122,11 +195,22 @@ impl Gallery {
         let each: usize = self.look.shape.iter().product();
         let mut samples = Vec::new();
         let mut draw = 0;
+        session.set_scalars();
         while samples.len() < self.look.count * each {
-            samples.extend(self.sampling.draw(session, self.seed, draw));
+            for (feed, values) in self.given.get(draw).into_iter().flatten() {
+                session.memory.feed_mut(*feed).copy_from_slice(values);
+            }
+            samples.extend(self.sampling.draw(session, self.seed, draw as u64));
             draw += 1;
         }
         samples.truncate(self.look.count * each);
-        self.look.write(path, &samples, &self.real)
+        match &self.beside[..] {
+            [] => self.look.write(path, &samples, &self.real),
+            [before, rest @ ..] => {
+                let mut parts = vec![(before.0, &before.1[..]), (self.look.shape[0], &samples[..])];
+                parts.extend(rest.iter().map(|r| (r.0, &r.1[..])));
+                self.look.write_beside(path, &parts)
+            }
+        }
     }
 }

@@ -1,8 +1,7 @@
 //! `ganc run`: training.
 
-use super::pictures::{Gallery, Look};
+use super::stages::Stages;
 use super::{Failure, SpecArgs, host, io, load, report};
-use crate::model::Model;
 use crate::output::{Metrics, Progress, RunFolder};
 use crate::train::checkpoint;
 use crate::train::steps::{self, Snapshot, StepError, Streams};
@@ -45,7 +44,7 @@ const LINES: u64 = 2000;
 pub fn run(c: Run) -> Result<(), Failure> {
     let checked = load(&c.spec)?;
     report(&checked);
-    let model = checked.model.as_ref().ok_or(Failure::Spec)?;
+    let model = checked.model.ok_or(Failure::Spec)?;
     if let Some(problem) = model.streams.iter().find_map(|s| s.problem.as_ref()) {
         return Err(Failure::Data(problem.clone()));
     }
@@ -53,40 +52,40 @@ pub fn run(c: Run) -> Result<(), Failure> {
     let start = Instant::now();
     let seed = c.seed.unwrap_or(model.train.seed);
     let options = Options { threads: c.threads, seed, keep_gradients: false };
-    let mut session = driver::session(driver::program(model, None), &host, options).map_err(Failure::Limit)?;
+    let (name, batch, steps) = (model.name.clone(), model.train.batch, model.steps(model.train.batch));
+    let (checkpoint, samples) = (model.train.checkpoint, model.train.samples);
+    let mut stages = Stages::compile(&c.spec, model, &host, options)?;
     let compiled = start.elapsed();
     if let Some(folder) = &c.resume {
-        let path = checkpoint::resume(&mut session, &RunFolder::open(folder)?.checkpoints())?;
-        eprintln!("resuming {} at step {}", path.display(), session.progress.step);
+        let path = stages.resume(&RunFolder::open(folder)?.checkpoints())?;
+        eprintln!("resuming {} at step {}", path.display(), stages.session().progress.step);
     }
-    let batch = session.program.batch;
-    let Some(total) = c.steps.or_else(|| model.steps(batch)) else {
+    let Some(total) = c.steps.or(steps) else {
         return Err(Failure::Data("the length of the data is not known, so neither is that of an epoch: give --steps".into()));
     };
-    let streams = Streams::open(model, &session)?;
+    let mut streams = stages.streams()?;
     let spec = spec_texts(&c)?;
     let folder = match (&c.resume, &c.out) {
         (Some(folder), _) => RunFolder::open(folder)?,
         (None, Some(folder)) => RunFolder::at(folder, &spec.0, &spec.1)?,
-        (None, None) => RunFolder::create(Path::new(RUNS), &model.name, &spec.0, &spec.1)?,
+        (None, None) => RunFolder::create(Path::new(RUNS), &name, &spec.0, &spec.1)?,
     };
-    eprintln!("{}: compiled in {:.0} ms; writing {}", model.name, compiled.as_secs_f64() * 1e3, folder.path().display());
-    let look = Look::new(model, &session.program);
-    let gallery = Gallery::new(&mut session, &host, look, &streams).map_err(Failure::Limit)?;
+    eprintln!("{name}: compiled in {:.0} ms; writing {}", compiled.as_secs_f64() * 1e3, folder.path().display());
+    stages.prepare_galleries(&host, &mut streams)?;
+    let step = stages.session().progress.step;
     let training = Training {
-        metrics: Metrics::resume(&folder.metrics(), session.progress.step)?,
-        progress: Some(Progress::start(session.progress.step, total, batch)),
+        metrics: Metrics::resume(&folder.metrics(), step)?,
+        progress: Some(Progress::start(step, total, batch)),
         every: (total / LINES).clamp(1, 100),
-        checkpoint: model.train.checkpoint,
-        samples: model.train.samples,
+        checkpoint,
+        samples,
         folder,
-        gallery,
         total,
         began: Instant::now(),
-        began_at: session.progress.step,
+        began_at: step,
         saved: None,
     };
-    training.go(&mut session, streams, model)
+    training.go(stages, streams)
 }
 
 /// The spec as given, and with its overrides.
@@ -119,7 +118,6 @@ struct Training {
     /// Steps between sample grids.
     samples: u64,
     folder: RunFolder,
-    gallery: Option<Gallery>,
     total: u64,
     began: Instant,
     began_at: u64,
@@ -128,20 +126,24 @@ struct Training {
 }
 
 impl Training {
-    fn go(mut self, session: &mut Session, streams: Streams, model: &Model) -> Result<(), Failure> {
+    fn go(mut self, mut stages: Stages, streams: Streams) -> Result<(), Failure> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
         // A second handler in one process (tests) keeps the first.
         let _ = ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst));
-        let mut feeder = streams.start(session.progress.draws)?;
-        let mut snapshot = Snapshot::take(session);
-        while session.progress.step < self.total && !stop.load(Ordering::SeqCst) {
+        let mut feeder = streams.start(stages.session().progress.draws)?;
+        let mut snapshot = Snapshot::take(stages.session());
+        while stages.session().progress.step < self.total && !stop.load(Ordering::SeqCst) {
+            if stages.advance(&mut feeder) {
+                snapshot = Snapshot::take(stages.session());
+            }
+            let session = stages.session();
             if snapshot.is_old(session) {
                 snapshot = Snapshot::take(session);
             }
             let step = session.progress.step;
             match steps::step(session, &mut feeder) {
-                Ok(losses) => self.after(session, &losses)?,
+                Ok(losses) => self.after(&mut stages, &losses)?,
                 Err(StepError::Data(e)) => {
                     self.save(session)?;
                     return Err(e.into());
@@ -149,22 +151,25 @@ impl Training {
                 Err(StepError::Diverged { player, loss }) => {
                     self.end_progress(session);
                     let bundle = self.folder.path().join("diverged");
-                    let kept = Streams::open(model, session)
+                    let kept = stages
+                        .streams()
                         .map_err(|e| e.to_string())
-                        .and_then(|streams| steps::diverged(session, &streams, &snapshot, step, &bundle))
+                        .and_then(|streams| steps::diverged(stages.session(), &streams, &snapshot, step, &bundle))
                         .map(|p| format!("weights and data of that step are in {} (see `ganc replay`)", p.display()))
                         .unwrap_or_else(|e| format!("the step could not be kept: {e}"));
                     return Err(Failure::Diverged(format!("step {step}: the loss of {player} is {loss}; {kept}")));
                 }
             }
         }
-        self.end_progress(session);
-        self.save(session)?;
-        self.picture(session)?;
+        self.end_progress(stages.session());
+        self.save(stages.session())?;
+        self.picture(&mut stages)?;
+        let name = stages.model().name.clone();
+        let session = stages.session();
         let done = session.progress.step - self.began_at;
         let seconds = self.began.elapsed().as_secs_f64();
         let speed = done as f64 * session.program.batch as f64 / seconds.max(1e-9);
-        eprintln!("{}: {done} steps in {seconds:.1} s ({speed:.0} samples/s); see {}", model.name, self.folder.path().display());
+        eprintln!("{name}: {done} steps in {seconds:.1} s ({speed:.0} samples/s); see {}", self.folder.path().display());
         if session.progress.step < self.total {
             eprintln!("interrupted at step {}; go on with --resume {}", session.progress.step, self.folder.path().display());
             return Err(Failure::Interrupted);
@@ -172,7 +177,8 @@ impl Training {
         Ok(())
     }
 
-    fn after(&mut self, session: &mut Session, losses: &[f32]) -> Result<(), Failure> {
+    fn after(&mut self, stages: &mut Stages, losses: &[f32]) -> Result<(), Failure> {
+        let session = stages.session();
         let step = session.progress.step;
         let named: Vec<(&str, f32)> = session.program.players.iter().map(String::as_str).zip(losses.iter().copied()).collect();
         if let Some(progress) = &mut self.progress {
@@ -186,10 +192,10 @@ impl Training {
             self.metrics.write(&line)?;
         }
         if step.is_multiple_of(self.samples) && step < self.total {
-            self.picture(session)?;
+            self.picture(stages)?;
         }
         if step.is_multiple_of(self.checkpoint) {
-            self.save(session)?;
+            self.save(stages.session())?;
         }
         Ok(())
     }
@@ -208,9 +214,10 @@ impl Training {
         Ok(())
     }
 
-    fn picture(&mut self, session: &mut Session) -> Result<(), Failure> {
+    fn picture(&mut self, stages: &mut Stages) -> Result<(), Failure> {
+        let (session, gallery) = stages.with_gallery();
         let path = self.folder.sample(session.progress.step);
-        match &mut self.gallery {
+        match gallery {
             Some(g) => g.save(session, &path),
             None => Ok(()),
         }

@@ -1,45 +1,186 @@
 //! `ganc sample`: draws from a trained run.
 
+use super::inputs::{Ask, Inputs};
 use super::pictures::Look;
-use super::{Failure, SpecArgs, host, io, model};
-use crate::graph::volume;
+use super::{Failure, host, io, styles, trained};
+use crate::build::{FeedSource, Program};
+use crate::data::Source;
+use crate::driver;
+use crate::graph::{FeedId, volume};
+use crate::model::Model;
 use crate::output::arrays::write_npy;
-use crate::train::{Drawing, RESOLVED, load_run};
+use crate::runtime::Memory;
+use crate::train::checkpoint;
+use crate::train::{Sampling, set_scalars};
 use std::path::{Path, PathBuf};
 
 /// Options of `ganc sample`.
 #[derive(clap::Args)]
 pub struct Sample {
     /// A run folder
-    run: PathBuf,
+    pub run: PathBuf,
     /// How many
     #[arg(short, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    n: u64,
+    pub n: u64,
     /// Of the random numbers
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
+    /// Every sample of this class, counted from 0 (conditional nets; the classes in turn when not given)
+    #[arg(long, value_name = "K")]
+    class: Option<usize>,
+    /// Every sample described by this text (text to image)
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+    /// How far styles may lie from their mean: 1 as they are, 0 all alike (nets with a mapping; the spec's when not given)
+    #[arg(long, value_name = "PSI")]
+    pub truncation: Option<f32>,
+    /// Each row goes in eight steps from one draw of the noise to another
+    #[arg(long)]
+    interpolate: bool,
+    /// A grid that takes coarse, middle and fine styles of the images on top for those on the left (nets with a mapping)
+    #[arg(long, conflicts_with_all = ["interpolate", "n"])]
+    mix: bool,
     /// FILE.png a grid (or a plot of points), FILE.npy raw numbers [n, ...], otherwise a folder of images
     #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    pub output: PathBuf,
     /// Threads; all cores when not given
     #[arg(long, default_value_t = 0, hide_default_value = true)]
-    threads: usize,
+    pub threads: usize,
+}
+
+/// Samples are drawn so many at a time: sample `i` of a seed is the same however many are asked for.
+const BATCH: usize = 64;
+/// Steps from one draw to another.
+const STEPS: usize = 8;
+
+/// A run with the memory its samplers work on.
+pub struct Trained {
+    pub model: Model,
+    pub program: Program,
+    pub memory: Memory,
+    pub pool: rayon::ThreadPool,
+}
+
+impl Trained {
+    /// The newest checkpoint of `run`, at `batch` samples per draw.
+    /// Errors: there is none, or it belongs to another spec.
+    pub fn load(run: &Path, batch: usize, threads: usize) -> Result<Trained, Failure> {
+        let (model, loaded) = trained(run)?;
+        let program = driver::program(&model, Some(batch));
+        let mut memory = Memory::new(&program);
+        checkpoint::fill_states(&program, &mut memory, &loaded.tensors, &loaded.path, true)?;
+        set_scalars(&program, &mut memory, loaded.step, &vec![0; program.players.len()]);
+        Ok(Trained { model, program, memory, pool: crate::train::pool(threads).map_err(Failure::Limit)? })
+    }
+
+    /// Compiles the sampler called `name`; `None` where there is none.
+    /// Errors: the host cannot run it.
+    pub fn sampling(&self, name: &str) -> Result<Option<Sampling>, Failure> {
+        Sampling::bind(&self.program, &self.memory, &host()?, name).map_err(Failure::Bug)
+    }
+
+    /// Sets a number that samplers read.
+    /// Errors: the spec has no such number.
+    pub fn set(&mut self, scalar: &str, value: f32) -> Result<(), Failure> {
+        let Some(id) = self.program.scalar(scalar) else {
+            let name = &self.model.name;
+            return Err(Failure::Usage(format!(
+                "{name} has no `{scalar}`: its `sample` section names no mapping net with `nets`"
+            )));
+        };
+        self.memory.set_scalar(id, value);
+        Ok(())
+    }
+
+    /// The data that `sampling` reads, by stream.
+    fn sources(&self, sampling: &Sampling, seed: u64) -> Result<Vec<Drawn>, Failure> {
+        let mut sources = Vec::new();
+        for (number, stream) in self.model.streams.iter().enumerate() {
+            let feed = |f: FeedId| match self.program.feeds[f.index()].source {
+                FeedSource::Data { stream, column } if stream == number => Some((column, f)),
+                FeedSource::Data { .. }
+                | FeedSource::Normal { .. }
+                | FeedSource::Uniform { .. }
+                | FeedSource::Places
+                | FeedSource::Argument => None,
+            };
+            let feeds: Vec<(usize, FeedId)> = sampling.data_feeds(&self.program).filter_map(feed).collect();
+            if !feeds.is_empty() {
+                let sizes = stream.columns.iter().map(|(_, ty)| self.program.batch * ty.numbers()).collect();
+                let source = crate::data::open(&stream.source, self.program.batch, seed, number as u32)?;
+                sources.push(Drawn { source, feeds, sizes });
+            }
+        }
+        Ok(sources)
+    }
+}
+
+/// A stream of data that a sampler reads.
+struct Drawn {
+    source: Box<dyn Source>,
+    /// Column and feed.
+    feeds: Vec<(usize, FeedId)>,
+    sizes: Vec<usize>,
+}
+
+impl Drawn {
+    fn give(&self, draw: u64, memory: &mut Memory) -> Result<(), Failure> {
+        let mut columns: Vec<Vec<f32>> = self.sizes.iter().map(|&len| vec![0.0; len]).collect();
+        let mut slices: Vec<&mut [f32]> = columns.iter_mut().map(Vec::as_mut_slice).collect();
+        self.source.draw(draw, &mut slices)?;
+        for &(column, feed) in &self.feeds {
+            memory.feed_mut(feed).copy_from_slice(&columns[column]);
+        }
+        Ok(())
+    }
 }
 
 /// Runs the command.
 pub fn run(c: Sample) -> Result<(), Failure> {
-    let loaded = load_run(&c.run)?;
-    let model = model(&SpecArgs { spec: c.run.join(RESOLVED), set: Vec::new() })?;
-    let mut drawing = Drawing::open(&model, &loaded, &host()?, c.seed)?;
-    let pool = crate::train::pool(c.threads).map_err(Failure::Limit)?;
-    let shape = drawing.shape().to_vec();
-    let (samples, _) = drawing.draw(c.n as usize, &pool)?;
-    deliver(&c.output, &shape, &samples, Look::new(&model, &drawing.program))?;
-    eprintln!("wrote {} sample(s) of {} to {}", c.n, model.name, c.output.display());
+    let mut t = Trained::load(&c.run, BATCH, c.threads)?;
+    if let Some(psi) = c.truncation {
+        t.set("truncation", psi)?;
+    }
+    if c.mix {
+        return styles::mix(&c, t);
+    }
+    let Some(mut sampling) = t.sampling("sample")? else {
+        return Err(Failure::Usage("this spec has nothing to sample: add `sample:` with `draw:` to it".into()));
+    };
+    let inputs = Inputs::of(&t.model, &t.program, &sampling);
+    let ask = Ask { class: c.class, text: c.text.clone() };
+    if let Some(text) = &ask.text
+        && let Some(said) = inputs.words(&t.model, text)?
+    {
+        eprintln!("note: {said}");
+    }
+    let sources = if inputs.need_data(&ask) { t.sources(&sampling, c.seed)? } else { Vec::new() };
+    let shape = sampling.shape()[1..].to_vec();
+    let (n, each) = (c.n as usize, volume(&shape));
+    let mut samples = Vec::with_capacity(n * each);
+    let mut draw = 0;
+    while samples.len() < n * each {
+        for source in &sources {
+            source.give(draw, &mut t.memory)?;
+        }
+        inputs.apply(&t.model, &t.program, &mut t.memory, &ask, draw as usize * BATCH)?;
+        sampling.draw_noise(&t.program, &mut t.memory, c.seed, draw);
+        if c.interpolate {
+            styles::interpolate(&t.model, &t.program, &mut t.memory, STEPS);
+        }
+        samples.extend(sampling.run(&mut t.memory, &t.pool));
+        draw += 1;
+    }
+    samples.truncate(n * each);
+    let look =
+        Look::new(&t.model, &t.program).map(|l| if c.interpolate { l.in_columns(STEPS) } else { l.by_class(inputs.classes()) });
+    deliver(&c.output, &shape, &samples, look)?;
+    eprintln!("wrote {n} sample(s) of {} to {}", t.model.name, c.output.display());
     Ok(())
 }
 
-fn deliver(path: &Path, shape: &[usize], samples: &[f32], look: Option<Look>) -> Result<(), Failure> {
+/// Writes samples as the name of the file says.
+pub fn deliver(path: &Path, shape: &[usize], samples: &[f32], look: Option<Look>) -> Result<(), Failure> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(io(folder))?;

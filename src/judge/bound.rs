@@ -75,6 +75,7 @@ fn mean(
         // The phase also updates weights.
         start.restore(&mut session);
         session.progress.draws = k as u64;
+        session.progress.step = q.loaded.step;
         streams.give(&mut session, first + k as u64)?;
         session.draw_noise();
         if let Some(((stream, column), values)) = noise {

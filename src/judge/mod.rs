@@ -7,7 +7,8 @@
 //! What is measured follows from the spec. Points in the plane: [`modes`], where the data have some, and [`sliced`]. Images:
 //! [`frechet`] and [`kid`] in the features of a [`classifier`] that ganc trains itself, [`manifold`], diversity and the
 //! nearest training image ([`images`]); for conditional models [`classes`]. Other tensors: [`sliced`]. A model with one player
-//! and a term called `kl` has its objective measured too ([`bound`]). The metrics are functions of slices and know nothing of runs.
+//! and a term called `kl` has its objective measured too ([`bound`]). The metrics are functions of slices and know nothing of
+//! runs.
 
 pub mod bound;
 pub mod classes;

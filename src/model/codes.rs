@@ -87,9 +87,11 @@ pub const PAGES: &[Page] = &[
     },
     Page {
         code: "E0212",
-        title: "not supported yet",
-        text: "The language has this, but this version of ganc does not compile it yet.\
-            \n\nWrong:\n\n    train:\n      grow: {start: 8}\n\nRight:\n\n    train:\n      steps: 10000\n",
+        title: "stages of growing that do not fit together",
+        text: "`grow r in [8, 16, 32]:` adds the layers of a resolution at each stage of training (Karras et al., 2018), and `to_image:` \
+            turns its features into an image; `shrink r in [32, 16, 8]:` and `from_image:` do the opposite in the discriminator. All \
+            lists of a spec must have the same resolutions, each twice as large as the next smaller one.\
+            \n\nWrong:\n\n    - grow r in [8, 12]:\n        - upsample(2) | conv(64, 3, pad=1)\n      to_image: conv(3, 1)\n\nRight:\n\n    - grow r in [8, 16]:\n        - upsample(2) | conv(64, 3, pad=1)\n      to_image: conv(3, 1)\n",
     },
     Page {
         code: "E0213",

@@ -9,11 +9,12 @@ pub mod codes;
 mod domain;
 mod expr;
 mod game;
+pub mod growth;
 pub mod layers;
 mod nets;
 mod numbers;
 mod resolver;
-mod sample;
+pub mod sample;
 mod scope;
 mod settings;
 pub mod source;
@@ -28,6 +29,7 @@ pub mod words;
 use crate::diag::{Diagnostics, Sources, Span};
 use crate::graph::{Shape, typed_id};
 use crate::syntax::ast::Spec;
+pub use growth::Growth;
 use layers::{Layer, Slot, show_shape};
 pub use sample::Sample;
 pub use source::{Column, DataSource, NoiseSource, Probe, StreamInfo};
@@ -38,7 +40,12 @@ pub use words::Vocabulary;
 /// Resolves names, shapes and settings of `spec`, whose places lie in `sources`. `probe` looks at the files behind data.
 /// The model is there exactly when no diagnostic is an error.
 pub fn resolve(spec: &Spec, sources: &Sources, probe: &Probe) -> (Option<Model>, Diagnostics) {
-    resolver::resolve(spec, sources, probe)
+    resolver::resolve(spec, sources, probe, None)
+}
+
+/// As [`resolve`], for one stage of a spec that grows: the model of resolution `levels[stage]`, see [`growth::Growth`].
+pub fn resolve_stage(spec: &Spec, sources: &Sources, probe: &Probe, stage: usize) -> (Option<Model>, Diagnostics) {
+    resolver::resolve(spec, sources, probe, Some(stage))
 }
 
 typed_id!(
@@ -75,6 +82,8 @@ pub struct Model {
     pub train: Train,
     /// What is drawn.
     pub sample: Sample,
+    /// How it grows, where it does.
+    pub growth: Option<Growth>,
 }
 
 /// A binding of the `data` section.
@@ -328,6 +337,8 @@ pub struct LayerUse {
     pub shown: String,
     /// Its expansion.
     pub layer: Box<dyn Layer>,
+    /// The stage of growing that brings it, where one does.
+    pub stage: Option<usize>,
     /// Its tensors among [`Net::slots`].
     pub slots: std::ops::Range<usize>,
     /// Shape of the result.
@@ -391,6 +402,26 @@ impl Body {
             }
         }
         needed
+    }
+}
+
+impl Net {
+    /// How many layers use each of its inputs beside the value that flows: the places of a style.
+    pub fn places(&self) -> Vec<usize> {
+        let mut places = vec![0; self.inputs.len()];
+        for instr in self.body.instrs().iter().filter(|i| matches!(i.action, Action::Layer(_))) {
+            for a in instr.args.iter().skip(1) {
+                if let Action::Input(k) = self.body.get(*a).action {
+                    places[k] += 1;
+                }
+            }
+        }
+        places
+    }
+
+    /// The stage of growing that brings slot `k`, where one does.
+    pub fn stage_of(&self, k: usize) -> Option<usize> {
+        self.layers.iter().find(|l| l.slots.contains(&k)).and_then(|l| l.stage)
     }
 }
 

@@ -199,7 +199,7 @@ impl<'a> Resolver<'a> {
         );
     }
 
-    fn stmts(&mut self, stmts: &'a [Stmt], mut flow: Val) -> Val {
+    pub fn stmts(&mut self, stmts: &'a [Stmt], mut flow: Val) -> Val {
         for s in stmts {
             flow = self.stmt(s, flow);
         }
@@ -267,19 +267,11 @@ impl<'a> Resolver<'a> {
                 }
                 self.apply(Function::Add, vec![flow, branch], s.span)
             }
-            StmtKind::Grow { up, .. } => {
-                let word = if *up { "grow" } else { "shrink" };
-                self.report(
-                    Diagnostic::new("E0212", s.span, format!("`{word}` is not supported yet"))
-                        .label("progressive growing")
-                        .hint("write the layers of the final resolution with `for`"),
-                );
-                self.unknown(s.span)
-            }
+            StmtKind::Grow { up, var, body, image, .. } => self.grow(*up, var, body, image.as_ref(), flow, s.span),
         }
     }
 
-    fn forget(&mut self, name: &str) {
+    pub fn forget(&mut self, name: &str) {
         let frame = self.frame();
         if let Some(i) = frame.locals.iter().rposition(|l| l.name == name && l.origin == Origin::Loop) {
             let l = frame.locals.remove(i);
@@ -459,7 +451,8 @@ impl<'a> Resolver<'a> {
         let frame = self.frame();
         let count = frame.counts.entry(word).or_insert(0);
         *count += 1;
-        let name = format!("{word}_{count}");
+        let (prefix, stage) = frame.place.clone().map_or((String::new(), None), |(p, k)| (p, Some(k)));
+        let name = format!("{prefix}{word}_{count}");
         let first = frame.slots.len();
         for slot in made.slots {
             frame.slots.push((format!("{name}.{}", slot.name), slot));
@@ -471,6 +464,7 @@ impl<'a> Resolver<'a> {
             name,
             shown: args.shown().to_string(),
             layer: made.layer,
+            stage,
             slots: first..frame.slots.len(),
             shape: made.shape,
             flops: made.flops,

@@ -3,17 +3,18 @@
 use super::numbers::{Numbers, plural, what};
 use super::scope::{Bound, Frame, Origin};
 use super::suggest::did_you_mean;
-use super::{Action, Column, DataSource, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
+use super::{Action, Column, DataSource, Growth, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
 use crate::diag::{Diagnostic, Diagnostics, Severity, Sources, Span};
 use crate::syntax::ast::{Arg, Binding, Expr, ExprKind, Name, Spec};
 use std::collections::{HashMap, HashSet};
 
 /// See [`super::resolve`].
-pub fn resolve(spec: &Spec, sources: &Sources, probe: &Probe) -> (Option<Model>, Diagnostics) {
+pub fn resolve(spec: &Spec, sources: &Sources, probe: &Probe, stage: Option<usize>) -> (Option<Model>, Diagnostics) {
     let mut r = Resolver::new(spec, sources, probe);
     r.sections();
     r.duplicates();
     r.lets();
+    r.growth(stage);
     if r.too_many_nets() {
         return (None, r.diags);
     }
@@ -67,6 +68,8 @@ pub struct Resolver<'a> {
     pub layers_made: usize,
     /// Statements expanded for all nets.
     pub work: usize,
+    /// How the spec grows, at the stage in work.
+    pub growing: Option<Growth>,
 }
 
 impl<'a> Resolver<'a> {
@@ -88,6 +91,7 @@ impl<'a> Resolver<'a> {
             used_nets: HashSet::new(),
             layers_made: 0,
             work: 0,
+            growing: None,
         }
     }
 
@@ -311,6 +315,7 @@ impl<'a> Resolver<'a> {
                     self.frame().value(Action::Data { stream: index, column: i }, Vec::new(), ty, n.span)
                 }
             };
+            let v = self.at_stage(v, n.span);
             self.frame().bind(&n.text, Bound::Value(v), n.span, Origin::Stream);
         }
         let span = binding.names.first().map_or(span, |n| n.span);
@@ -442,6 +447,7 @@ impl<'a> Resolver<'a> {
             players: self.players,
             train,
             sample,
+            growth: self.growing,
         };
         (Some(model), self.diags)
     }

@@ -63,6 +63,8 @@ pub struct Frame {
     pub slots: Vec<(String, Slot)>,
     /// How many layers of each kind there are.
     pub counts: HashMap<&'static str, usize>,
+    /// Inside a stage of growing: what its tensors' names begin with, and its number.
+    pub place: Option<(String, usize)>,
     /// The value that flows at this point of a net.
     pub flow: Option<Val>,
     /// Name of the net, `None` for objectives.

@@ -71,14 +71,15 @@ impl<'a> Resolver<'a> {
                     }
                 }
                 "turns" => self.turns(s),
-                "grow" => self.report(
-                    Diagnostic::new("E0212", s.key.span, "`grow` is not supported yet")
-                        .label("progressive growing")
-                        .hint("remove it"),
-                ),
                 _plain => {}
             }
         }
+        let steps = match train.length {
+            Length::Steps(n) => Some(n),
+            Length::Images(n) => Some(n.div_ceil(train.batch as u64)),
+            Length::Epochs(_) => None,
+        };
+        self.growth_fits(steps, train.batch);
         if !optimizer && !spec.train.is_empty() {
             let place = self.section("train").unwrap_or(self.top());
             self.report(
@@ -125,19 +126,13 @@ impl<'a> Resolver<'a> {
 
     fn unknown_setting(&mut self, section: &str, key: &Name, keys: &[Key], forms: &[&str]) {
         let names: Vec<&str> = keys.iter().map(|k| k.name).chain(forms.iter().copied()).collect();
-        let later = [("sample", "truncation"), ("sample", "nets")];
-        let d = if later.contains(&(section, key.text.as_str())) {
-            Diagnostic::new("E0212", key.span, format!("`{}` of `{section}` is not supported yet", key.text)).hint("remove it")
-        } else {
-            let d = Diagnostic::new("E0204", key.span, format!("`{section}` has no setting `{}`", key.text))
-                .label("unknown setting")
-                .expected(format!("one of {}", names.join(", ")));
-            match did_you_mean(&key.text, names) {
-                Some(h) => d.hint(h),
-                None => d,
-            }
-        };
-        self.report(d);
+        let d = Diagnostic::new("E0204", key.span, format!("`{section}` has no setting `{}`", key.text))
+            .label("unknown setting")
+            .expected(format!("one of {}", names.join(", ")));
+        self.report(match did_you_mean(&key.text, names) {
+            Some(h) => d.hint(h),
+            None => d,
+        });
     }
 
     fn length(&mut self, plain: Option<&Args>) -> Option<Length> {

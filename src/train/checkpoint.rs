@@ -156,21 +156,14 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>, TensorError> {
     Ok(found)
 }
 
-/// Loads the newest checkpoint of `folder` that is whole, and returns its path.
-/// Errors: there is none, or it belongs to another spec; the message names what differs.
-pub fn resume(session: &mut Session, folder: &Path) -> Result<PathBuf, TensorError> {
-    let mut last =
-        TensorError::Content { path: folder.into(), problem: "no checkpoint (step-*.safetensors) in this folder".into() };
-    for path in list(folder)?.into_iter().rev() {
-        match load(session, &path) {
-            Ok(()) => return Ok(path),
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
+/// The training step in the name of a checkpoint.
+pub fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
 }
 
-fn load(session: &mut Session, path: &Path) -> Result<(), TensorError> {
+/// Sets a session to a checkpoint.
+/// Errors: it is torn, or belongs to another spec; the message names what differs.
+pub fn load(session: &mut Session, path: &Path) -> Result<(), TensorError> {
     let content = |problem: String| TensorError::Content { path: path.to_path_buf(), problem };
     let (tensors, metadata) = read(path)?;
     let progress: Progress = metadata

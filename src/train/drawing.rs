@@ -4,6 +4,7 @@
 
 use super::checkpoint::{TensorError, fill_states};
 use super::sampling::Sampling;
+use super::session::set_scalars;
 use super::trained::Loaded;
 use crate::build::{FeedSource, Program, build};
 use crate::codegen::Host;
@@ -71,6 +72,7 @@ impl Drawing {
         let program = build(model, DRAWN);
         let mut memory = Memory::new(&program);
         fill_states(&program, &mut memory, &loaded.tensors, &loaded.path, true)?;
+        set_scalars(&program, &mut memory, loaded.step, &vec![0; program.players.len()]);
         let bound = Sampling::bind(&program, &memory, host, "sample").map_err(DrawingError::Host)?;
         let sampling = bound.ok_or(DrawingError::Nothing)?;
         let data: Vec<FeedId> = sampling.data_feeds(&program).collect();

@@ -13,5 +13,5 @@ mod trained;
 
 pub use drawing::{Asked, DRAWN, Drawing, DrawingError};
 pub use sampling::{Sampling, reads};
-pub use session::{Options, Progress, Session, fill, pool};
+pub use session::{Options, Progress, Session, fill, pool, set_scalars};
 pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};

@@ -73,11 +73,21 @@ impl Sampling {
         seed: u64,
         draw: u64,
     ) -> Vec<f32> {
+        self.draw_noise(program, memory, seed, draw);
+        self.run(memory, pool)
+    }
+
+    /// Draws the noise of draw number `draw` of `seed`.
+    pub fn draw_noise(&self, program: &Program, memory: &mut Memory, seed: u64, draw: u64) {
         for &f in &self.feeds {
             let stream = Stream { seed, step: draw, stream: SAMPLE_STREAM + f.0 };
             let feed = &program.feeds[f.index()];
             fill(&feed.source, stream, volume(&feed.shape[1..]), memory.feed_mut(f));
         }
+    }
+
+    /// Runs on the feeds as they are; the samples are in PyTorch's layout.
+    pub fn run(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) -> Vec<f32> {
         self.executable.run(pool, memory);
         self.executable.result(&self.output).map(|x| to_torch(&self.layout, x)).unwrap_or_default()
     }

@@ -6,8 +6,8 @@ use crate::build::{Decay, ScalarRule, Schedule};
 pub fn value(rule: &ScalarRule, step: u64, updates: &[u64]) -> f32 {
     match rule {
         ScalarRule::LearningRate { base, schedule, .. } => (base * factor(schedule, step)) as f32,
-        ScalarRule::BiasCorrection { player, beta } => {
-            let t = updates[*player] + 1;
+        ScalarRule::BiasCorrection { player, beta, since } => {
+            let t = updates[*player].saturating_sub(*since) + 1;
             (1.0 - libm::pow(*beta, t as f64)) as f32
         }
         ScalarRule::Fade { from, steps } => match step.checked_sub(*from) {
@@ -15,6 +15,7 @@ pub fn value(rule: &ScalarRule, step: u64, updates: &[u64]) -> f32 {
             Some(_) => 1.0,
             None => 0.0,
         },
+        ScalarRule::Given(x) => *x as f32,
         ScalarRule::AverageDecay { decay } => decay.min((1.0 + step as f64) / (10.0 + step as f64)) as f32,
     }
 }

@@ -7,7 +7,7 @@ use super::sampling::reads;
 use super::{scalars, start};
 use crate::build::{Feed, FeedSource, Program};
 use crate::codegen::Host;
-use crate::graph::{FeedId, ScalarId, volume};
+use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::opt;
 use crate::runtime::random::Stream;
 use crate::runtime::{Executable, Memory};
@@ -79,6 +79,22 @@ impl Session {
         Ok(Session { program, memory, progress, seed: options.seed, phases, pool })
     }
 
+    /// Takes over every state that `from` has too, by name and shape, and its progress: the next stage of growing.
+    pub fn take_over(&mut self, from: &Session) {
+        for (i, s) in self.program.states.iter().enumerate() {
+            if let Some(id) = from.program.state(&s.name).filter(|id| from.program.states[id.index()].shape == s.shape) {
+                self.memory.state_mut(StateId(i as u32)).copy_from_slice(from.memory.state(id));
+            }
+        }
+        self.progress = from.progress.clone();
+        self.seed = from.seed;
+    }
+
+    /// Sets every scalar to its value at this point of training.
+    pub fn set_scalars(&mut self) {
+        set_scalars(&self.program, &mut self.memory, self.progress.step, &self.progress.updates);
+    }
+
     /// The compiled phases.
     pub fn phases(&self) -> &[Executable] {
         &self.phases
@@ -105,10 +121,7 @@ impl Session {
 
     /// Runs phase `phase` on the feeds as they are, with the scalars of this point of training.
     pub fn run_phase(&mut self, phase: usize) {
-        for i in 0..self.program.scalars.len() {
-            let value = scalars::value(&self.program.scalars[i].rule, self.progress.step, &self.progress.updates);
-            self.memory.set_scalar(ScalarId(i as u32), value);
-        }
+        self.set_scalars();
         self.phases[phase].run(&self.pool, &mut self.memory);
         self.progress.draws += 1;
         for &player in &self.program.phases[phase].players {
@@ -136,6 +149,13 @@ impl Session {
     /// Whether a feed is data, which the caller gives.
     pub fn is_data(&self, id: FeedId) -> bool {
         matches!(self.program.feeds[id.index()].source, FeedSource::Data { .. } | FeedSource::Argument)
+    }
+}
+
+/// Sets every scalar of `program` to its value at training step `step`, with so many updates of each player done.
+pub fn set_scalars(program: &Program, memory: &mut Memory, step: u64, updates: &[u64]) {
+    for (i, s) in program.scalars.iter().enumerate() {
+        memory.set_scalar(ScalarId(i as u32), scalars::value(&s.rule, step, updates));
     }
 }
 

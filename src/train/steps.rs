@@ -32,24 +32,21 @@ impl Streams {
     /// Errors: files are missing or broken.
     pub fn open(model: &crate::model::Model, session: &Session) -> Result<Streams, DataError> {
         let mut sources = Vec::new();
-        for (number, stream) in model.streams.iter().enumerate() {
-            let feed_of = |column: usize| {
-                let is = |f: &crate::build::Feed| f.source == FeedSource::Data { stream: number, column };
-                session.program.feeds.iter().position(is).map(|i| FeedId(i as u32))
-            };
-            let mut feeds: Vec<Option<FeedId>> = (0..stream.columns.len()).map(feed_of).collect();
-            while feeds.last() == Some(&None) {
-                feeds.pop();
-            }
-            if feeds.is_empty() {
-                continue;
-            }
+        for (number, feeds) in columns(model, session) {
+            let stream = &model.streams[number];
             let batch = session.program.batch;
             let sizes = stream.columns[..feeds.len()].iter().map(|(_, ty)| batch * ty.numbers()).collect();
             let source = crate::data::open(&stream.source, batch, session.seed, number as u32)?;
             sources.push(Opened { source, feeds, sizes });
         }
         Ok(Streams { sources })
+    }
+
+    /// Gives to another session of the same data from here on.
+    pub fn rebind(&mut self, model: &crate::model::Model, session: &Session) {
+        for (source, (_, feeds)) in self.sources.iter_mut().zip(columns(model, session)) {
+            source.feeds = feeds;
+        }
     }
 
     /// Gives draw `draw` to `session`, computed here and now.
@@ -73,6 +70,25 @@ impl Streams {
     }
 }
 
+/// The streams that `session` reads, each with the feeds of its columns up to the last one read.
+fn columns(model: &crate::model::Model, session: &Session) -> Vec<(usize, Vec<Option<FeedId>>)> {
+    let mut found = Vec::new();
+    for (number, stream) in model.streams.iter().enumerate() {
+        let feed_of = |column: usize| {
+            let is = |f: &crate::build::Feed| f.source == FeedSource::Data { stream: number, column };
+            session.program.feeds.iter().position(is).map(|i| FeedId(i as u32))
+        };
+        let mut feeds: Vec<Option<FeedId>> = (0..stream.columns.len()).map(feed_of).collect();
+        while feeds.last() == Some(&None) {
+            feeds.pop();
+        }
+        if !feeds.is_empty() {
+            found.push((number, feeds));
+        }
+    }
+    found
+}
+
 fn hand_over(session: &mut Session, feeds: &[Option<FeedId>], columns: &[Vec<f32>]) {
     for (feed, column) in feeds.iter().zip(columns) {
         if let Some(id) = feed {
@@ -88,6 +104,13 @@ pub struct Feeder {
 }
 
 impl Feeder {
+    /// Gives to another session of the same data from here on.
+    pub fn rebind(&mut self, model: &crate::model::Model, session: &Session) {
+        for (feeds, (_, new)) in self.feeds.iter_mut().zip(columns(model, session)) {
+            *feeds = new;
+        }
+    }
+
     /// Gives the next draw to `session`.
     /// Errors: a file cannot be read any more.
     pub fn give(&mut self, session: &mut Session) -> Result<(), DataError> {

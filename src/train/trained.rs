@@ -1,6 +1,6 @@
 //! What a run folder holds, read back.
 
-use super::checkpoint::{TensorError, Tensors, list, read};
+use super::checkpoint::{TensorError, Tensors, list, read, step_of};
 use std::path::{Path, PathBuf};
 
 /// Name of the folder of checkpoints in a run folder.
@@ -14,6 +14,8 @@ pub struct Loaded {
     pub tensors: Tensors,
     /// The file.
     pub path: PathBuf,
+    /// Training steps behind it.
+    pub step: u64,
 }
 
 /// Reads the newest whole checkpoint of run folder `run`.
@@ -32,7 +34,10 @@ pub fn load_run(run: &Path) -> Result<Loaded, TensorError> {
     let mut last = missing();
     for path in list(&folder)?.into_iter().rev() {
         match read(&path) {
-            Ok((tensors, _)) => return Ok(Loaded { tensors, path }),
+            Ok((tensors, _)) => {
+                let step = step_of(&path).unwrap_or(0);
+                return Ok(Loaded { tensors, path, step });
+            }
             Err(e) => last = e,
         }
     }

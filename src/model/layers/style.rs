@@ -199,8 +199,4 @@ impl Layer for MinibatchStddev {
         let channel = e.b.broadcast(each, &[n, shape[1], shape[2], 1]);
         e.b.concat(3, &[x[0], channel])
     }
-
-    fn mixes_batch(&self) -> bool {
-        true
-    }
 }
