@@ -145,13 +145,7 @@ fn digits_keep_their_ink_inside() {
 fn the_label_of_a_shape_tells_what_is_seen() {
     let (n, size) = (300, 48);
     let shapes = |label| {
-        draw(
-            opened(&DataSource::Shapes { size, label, caption: false, range: [0.0, 1.0] }, n).as_ref(),
-            n,
-            &[size * size * 3, 1],
-            9,
-        )
-        .unwrap()
+        draw(opened(&DataSource::Shapes { size, label, caption: false, range: [0.0, 1.0] }, n).as_ref(), n, &[size * size * 3, 1], 9).unwrap()
     };
     let colours = shapes(ShapeLabel::Colour);
     let grounds = shapes(ShapeLabel::Background);

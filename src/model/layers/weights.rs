@@ -9,7 +9,8 @@ use crate::model::args::{Args, Default, Key, Kind};
 
 pub const EQUALIZED: Key = Key { name: "equalized", kind: Kind::Flag, default: Default::Flag(false) };
 /// Of He's deviation `gain/sqrt(fan_in)`; the default is that of StyleGAN's reference code.
-pub const GAIN: Key = Key { name: "gain", kind: Kind::Real(1e-6, 1e6), default: Default::Number(std::f64::consts::SQRT_2) };
+pub const GAIN: Key =
+    Key { name: "gain", kind: Kind::Real(1e-6, 1e6), default: Default::Number(std::f64::consts::SQRT_2) };
 pub const LR_MUL: Key = Key { name: "lr_mul", kind: Kind::Real(1e-6, 1e6), default: Default::Number(1.0) };
 pub const SPECTRAL: Key = Key { name: "spectral", kind: Kind::Flag, default: Default::Flag(false) };
 
