@@ -15,6 +15,7 @@ pub mod driver;
 pub mod eval;
 pub mod grad;
 pub mod graph;
+pub mod judge;
 pub mod kernels;
 pub mod model;
 pub mod opt;

@@ -6,6 +6,7 @@ mod bench;
 mod call;
 mod check;
 mod compile;
+mod eval;
 mod explain;
 mod fmt;
 mod inputs;
@@ -20,6 +21,7 @@ mod styles;
 use crate::diag::{Sources, render};
 use crate::driver::{self, Checked};
 use crate::model::Model;
+use crate::train::DrawingError;
 use crate::train::checkpoint::TensorError;
 use crate::train::{Loaded, RESOLVED, load_run};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -52,6 +54,8 @@ enum Command {
     Run(run::Run),
     /// Draw samples from a trained run
     Sample(sample::Sample),
+    /// Measure a trained run against real samples
+    Eval(eval::Eval),
     /// Evaluate one net on given arrays
     Call(call::Call),
     /// Run training steps with weights, data and noise given, and write losses and gradients
@@ -133,6 +137,16 @@ impl From<crate::output::OutputError> for Failure {
     }
 }
 
+impl From<DrawingError> for Failure {
+    fn from(e: DrawingError) -> Failure {
+        match e {
+            DrawingError::Tensors(_) | DrawingError::Data(_) => Failure::Data(e.to_string()),
+            DrawingError::Nothing => Failure::Usage(e.to_string()),
+            DrawingError::Host(_) => Failure::Bug(e.to_string()),
+        }
+    }
+}
+
 impl From<crate::data::DataError> for Failure {
     fn from(e: crate::data::DataError) -> Failure {
         Failure::Data(e.to_string())
@@ -174,6 +188,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Compile(c) => compile::run(c),
         Command::Run(c) => run::run(c),
         Command::Sample(c) => sample::run(c),
+        Command::Eval(c) => eval::run(c),
         Command::Call(c) => call::run(c),
         Command::Replay(c) => replay::run(c),
         Command::Bench(c) => bench::run(c),

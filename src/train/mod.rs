@@ -1,6 +1,7 @@
 //! Training: states and how they start, steps, schedules, checkpoints, replays, samples.
 
 pub mod checkpoint;
+mod drawing;
 pub mod layout;
 pub mod replay;
 mod sampling;
@@ -10,6 +11,7 @@ mod start;
 pub mod steps;
 mod trained;
 
+pub use drawing::{Asked, DRAWN, Drawing, DrawingError};
 pub use sampling::{Sampling, reads};
 pub use session::{Options, Progress, Session, fill, pool, set_scalars};
 pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};

@@ -1,0 +1,218 @@
+//! What a trained run is worth, in numbers: samples against real ones.
+//!
+//! Holds: every number comes with a floor (the same measure of real samples against other real ones, as many) and a ceiling
+//! (of uniform noise against real ones), because a distance alone says nothing. The same run, settings and seed give the same
+//! digits: sums are in f64 and in a fixed order, whatever the number of threads.
+//!
+//! What is measured follows from the spec. Points in the plane: [`modes`], where the data have some, and [`sliced`]. Images:
+//! [`frechet`] and [`kid`] in the features of a [`classifier`] that ganc trains itself, [`manifold`], diversity and the
+//! nearest training image ([`images`]); for conditional models [`classes`]. Other tensors: [`sliced`]. A model with one player
+//! and a term called `kl` has its objective measured too ([`bound`]). The metrics are functions of slices and know nothing of
+//! runs.
+
+pub mod bound;
+pub mod classes;
+pub mod classifier;
+pub mod distances;
+pub mod frechet;
+pub mod images;
+pub mod kid;
+pub mod manifold;
+pub mod modes;
+pub mod points;
+pub mod real;
+pub mod report;
+pub mod sliced;
+pub mod trouble;
+
+use crate::codegen::Host;
+use crate::graph::volume;
+use crate::model::{Action, Model, Type};
+use crate::runtime::random::Stream as Random;
+use crate::train::{Drawing, Loaded};
+use real::{Part, Real};
+use report::Report;
+use std::path::Path;
+pub use trouble::Trouble;
+
+/// Least samples in a set: below, no number here means anything.
+pub const LEAST: usize = 256;
+/// Samples in a set where nothing else is said: of points, and of anything else.
+const USUAL_POINTS: usize = 10_000;
+const USUAL: usize = 2000;
+/// Numbers in a set; four sets are held at once.
+const MOST_NUMBERS: usize = 1 << 29;
+/// Stream of random numbers of noise samples.
+const NOISE: u32 = (1 << 25) + 2;
+
+/// What is to be measured.
+pub struct Question<'a> {
+    /// The run's folder, in which a classifier is kept.
+    pub run: &'a Path,
+    /// The spec of the run.
+    pub trained: &'a Model,
+    /// The same with other data, where it is to be compared with others than it was trained on.
+    pub model: &'a Model,
+    /// Its checkpoint.
+    pub loaded: &'a Loaded,
+    /// Samples in each set; a usual number when absent.
+    pub samples: Option<usize>,
+    /// Of all random numbers.
+    pub seed: u64,
+    /// Threads; 0 takes all cores.
+    pub threads: usize,
+    /// A classifier's file, instead of one of the run's own.
+    pub judge: Option<&'a Path>,
+}
+
+/// Sets of as many samples each, in PyTorch's layout.
+pub struct Sets {
+    /// Shape of a sample.
+    pub shape: Vec<usize>,
+    /// Samples in a set.
+    pub n: usize,
+    /// Real samples that stand in for the run's: they give the floor.
+    pub real: real::Rows,
+    /// Real samples that all others are compared with.
+    pub reference: real::Rows,
+    /// The run's.
+    pub drawn: Vec<f32>,
+    /// Labels that the run's were asked for.
+    pub asked: Vec<usize>,
+    /// Uniform numbers in the range of the data: they give the ceiling.
+    pub noise: Vec<f32>,
+}
+
+impl Sets {
+    /// The sets that give floor, model and ceiling, in this order.
+    pub fn three(&self) -> [&[f32]; 3] {
+        [&self.real.values, &self.drawn, &self.noise]
+    }
+}
+
+/// Measures a run. `tell` hears what takes long.
+/// Errors: see [`Trouble`].
+pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report, Trouble> {
+    let pool = crate::train::pool(q.threads).map_err(Trouble::Limit)?;
+    let mut drawing = Drawing::open(q.model, q.loaded, host, q.seed)?;
+    let shape = drawing.shape().to_vec();
+    let (Some(place), Some(own)) = (like(q.model, &shape), like(q.trained, &shape)) else {
+        let problem = format!("samples of shape {shape:?} are like nothing in `data`, so there is nothing to compare them with");
+        return Err(Trouble::Usage(format!("{problem}: the spec needs a stream of that shape")));
+    };
+    let (stream, trained) = (&q.model.streams[place.0], &q.trained.streams[own.0]);
+    let other = stream.source != trained.source;
+    let real = Real::open(stream, place.1, &shape, q.seed)?;
+    let is_images = images::fit(&shape);
+    // Where the classifier learns from other images, all of the data's are unseen by it.
+    let part = if is_images && !other && real.classes().is_some() { Part::HeldOut } else { Part::Whole };
+    let usual = if shape == [2] { USUAL_POINTS } else { USUAL };
+    let mut notes = Vec::new();
+    let n = count(q.samples, usual, real.len(part), part, &stream.shown, &mut notes)?;
+    let each = volume(&shape);
+    if n.saturating_mul(each) > MOST_NUMBERS {
+        let most = MOST_NUMBERS / each;
+        return Err(Trouble::Limit(format!("{n} samples of {each} numbers are too many to compare: give at most -n {most}")));
+    }
+    let (drawn, asked) = drawing.draw(n, &pool)?;
+    let broken = drawn.iter().filter(|x| !x.is_finite()).count();
+    if broken > 0 {
+        let problem = format!("{broken} of {} numbers in the samples are not finite: training diverged", drawn.len());
+        return Err(Trouble::Diverged(problem));
+    }
+    let (a, reference) = (real.rows(part, 0, n)?, real.rows(part, n as u64, n)?);
+    let noise = noise(&reference.values, &shape, stream.source.range(), is_images, q.seed);
+    let asked = asked.into_iter().map(|l| l as usize).collect();
+    let sets = Sets { shape, n, real: a, reference, drawn, asked, noise };
+    let mut report = Report {
+        name: q.model.name.clone(),
+        checkpoint: q.loaded.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        data: stream.shown.clone(),
+        samples: n,
+        seed: q.seed,
+        measures: Vec::new(),
+        judge: None,
+        classes: Vec::new(),
+        notes,
+    };
+    if is_images {
+        let scene = images::Scene { q, place, trained, column: own.1, other, asked: drawing.asked(), pool: &pool };
+        images::measure(&scene, &sets, host, tell, &mut report)?;
+    } else {
+        pool.install(|| points::measure(&sets, &stream.source, q.seed, &mut report));
+    }
+    if bound::is_one(q.trained) {
+        bound::measure(q, host, &sets, place, other, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// The stream and column that samples of `shape` stand for: the one with the name of the sampled net's output, else the first
+/// of that shape.
+fn like(model: &Model, shape: &[usize]) -> Option<(usize, usize)> {
+    let name = model.sample.draw.and_then(|v| match model.game.get(v).action {
+        Action::Call { net, output } => model.nets[net.index()].outputs.get(output).map(|o| o.name.as_str()),
+        Action::Input(_)
+        | Action::Data { .. }
+        | Action::Noise(_)
+        | Action::Number(_)
+        | Action::Layer(_)
+        | Action::Apply(_)
+        | Action::Unknown => None,
+    });
+    let columns = || {
+        let each =
+            |(s, stream): (usize, &crate::model::Stream)| (0..stream.columns.len()).map(move |c| (s, c)).collect::<Vec<_>>();
+        model.streams.iter().enumerate().flat_map(each)
+    };
+    let fits = |&(s, c): &(usize, usize)| model.streams[s].columns[c].1 == Type::Tensor(shape.to_vec());
+    let named = |&(s, c): &(usize, usize)| Some(model.streams[s].columns[c].0.as_str()) == name;
+    columns().filter(fits).find(named).or_else(|| columns().find(fits))
+}
+
+/// Samples in a set, of `len` real ones there are.
+fn count(
+    asked: Option<usize>,
+    usual: usize,
+    len: Option<u64>,
+    part: Part,
+    data: &str,
+    notes: &mut Vec<String>,
+) -> Result<usize, Trouble> {
+    if let Some(n) = asked.filter(|n| *n < LEAST) {
+        return Err(Trouble::Usage(format!(
+            "-n {n}: too few samples for numbers that mean something; expected at least {LEAST}"
+        )));
+    }
+    let Some(len) = len else { return Ok(asked.unwrap_or(usual)) };
+    let most = usize::try_from(len / 2).unwrap_or(usize::MAX);
+    if most < LEAST || asked.is_some_and(|n| n > most) {
+        let wanted = asked.unwrap_or(LEAST);
+        let half = if part == Part::HeldOut { " (the classifier learns from the other half)" } else { "" };
+        let less = if most >= LEAST { format!(", or at most -n {most}") } else { String::new() };
+        let problem = format!("two sets of {wanted} are compared with each other, and there are {len} to take them from{half}");
+        return Err(Trouble::Real(format!("{data}: too few real samples: {problem}; give more data{less}")));
+    }
+    let n = asked.unwrap_or(usual.min(most));
+    if asked.is_none() && n < usual {
+        notes.push(format!("{n} samples in a set, because there are {len} real ones for two sets; the usual number is {usual}"));
+    }
+    Ok(n)
+}
+
+/// As many uniform numbers as there are in `real`: between dark and light for images, in the bounding box for anything else.
+fn noise(real: &[f32], shape: &[usize], range: Option<[f64; 2]>, is_images: bool, seed: u64) -> Vec<f32> {
+    let each: usize = shape.iter().product();
+    let mut noise = vec![0.0; real.len()];
+    Random { seed, step: 0, stream: NOISE }.uniform(&mut noise, 0.0, 1.0);
+    let bounds = |values: &mut dyn Iterator<Item = f32>| {
+        values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+    };
+    let boxes: Vec<(f32, f32)> = match (is_images, range) {
+        (true, Some([low, high])) => vec![(low as f32, high as f32); each],
+        (true, None) => vec![bounds(&mut real.iter().copied()); each],
+        (false, _) => (0..each).map(|i| bounds(&mut real.iter().skip(i).step_by(each).copied())).collect(),
+    };
+    noise.chunks_exact_mut(each).for_each(|s| s.iter_mut().zip(&boxes).for_each(|(x, (low, high))| *x = low + (high - low) * *x));
+    noise
+}
