@@ -370,8 +370,9 @@ fn every_primitive_has_the_gradients_that_differences_say() {
 /// A critic on images [2, 6, 6] whose penalty is differentiated by its weights.
 fn penalised(body: &str) -> Program {
     let text = format!(
-        "gan: penalised\n\nnoise:\n  x: normal(2, 6, 6)\n\nnets:\n  D(x) -> score: {body}\n\n\
-         game:\n  min D: E[(norm(grad(D(x), x)) - 1)^2]\n\ntrain:\n  batch: 2\n  steps: 1\n  optimizer: sgd(0)\n"
+        "gan: penalised\n\ndata:\n  i, t, y: shapes(size=8, caption=true)\n\nnoise:\n  x: normal(2, 6, 6)\n  w: normal(3)\n\n\
+         nets:\n  D(x, y, t, w) -> score: {body}\n\n\
+         game:\n  min D: E[(norm(grad(D(x, y, t, w), x)) - 1)^2]\n\ntrain:\n  batch: 2\n  steps: 1\n  optimizer: sgd(0)\n"
     );
     let mut sources = diag::Sources::default();
     sources.add("penalised.gan", text);
@@ -381,7 +382,7 @@ fn penalised(body: &str) -> Program {
 }
 
 /// Layers that a gradient penalty goes through, each with a weight in front of it and behind it.
-const PENALISED: [&str; 31] = [
+const PENALISED: [&str; 48] = [
     "flatten | dense(3) | dense(1)",
     "conv(3, 3, pad=1) | tanh | flatten | dense(1)",
     "conv(3, 4, stride=2, pad=1) | tanh | conv(2, [2, 3], stride=[2, 1], pad=[0, 1]) | softplus | flatten | dense(1)",
@@ -413,6 +414,23 @@ const PENALISED: [&str; 31] = [
     "conv(3, 3) | tanh | dropout(0.4) | flatten | dense(1)",
     "conv(3, 3) | tanh as h | conv(2, 3, pad=1) | tanh | concat(h) | flatten | dense(1)",
     "conv(3, 3) | tanh | reshape(12, 2, 2) | conv(2, 2) | flatten | dense(1)",
+    "conv(3, 3) | instance_norm | tanh | flatten | dense(1)",
+    "conv(4, 3) | group_norm(2) | tanh | flatten | dense(1)",
+    "conv(3, 3) | pixel_norm | tanh | flatten | dense(1)",
+    "conv(3, 3) | conditional_batch_norm(y) | tanh | flatten | dense(1)",
+    "flatten | dense(3) | tanh | project(y)",
+    "conv(3, 3) | tanh | concat(tile(embed(y, 2), 4, 4)) | tanh | flatten | dense(1)",
+    "flatten | dense(3) | tanh | concat(mean(embed(t, 2), axis=tokens)) | dense(3) | tanh | dense(1)",
+    "conv(4, 3) | glu | flatten | dense(1)",
+    "conv(4, 3) | tanh | split(2, 1) | conv(2, 2) | tanh | flatten | dense(1)",
+    "conv(4, 3) | tanh | pixel_shuffle(2) | conv(1, 3) | tanh | flatten | dense(1)",
+    "reflect_pad(2) | conv(3, 3) | tanh | replication_pad(1) | conv(1, 3, pad=same) | tanh | flatten | dense(1)",
+    "reshape(6, 12) | conv(4, 3, stride=2, pad=same) | tanh | conv_t(3, 4, stride=2, pad=1) | tanh | pixel_shuffle(3) | flatten | dense(1)",
+    "conv(3, 3) | noise_inject | bias | tanh | adain(w) | tanh | flatten | dense(1)",
+    "conv(2, 3, equalized=true) | tanh as h | const(2, 4, 4) | concat(h) | blur | flatten | dense(1, equalized=true, lr_mul=0.5)",
+    "conv(3, 3) | tanh | minibatch_stddev | conv(2, 3) | tanh | flatten | dense(1)",
+    "conv(4, 3) | tanh | self_attention(reduce=2) | tanh | flatten | dense(1)",
+    "conv(3, 3) | instance_norm(affine=true) | softplus | avg_pool(2) | flatten | dense(1)",
 ];
 
 #[test]
@@ -434,8 +452,15 @@ fn a_gradient_penalty_can_be_differentiated_through_every_layer() {
                 Source::Feed(id) => {
                     let feed = &program.feeds[id.index()];
                     let wide = numbers(Domain::Any, volume(&feed.shape), id.index());
-                    // The draws of dropout are uniform.
-                    wide.iter().map(|x| if feed.name == "x" { *x } else { (x + 2.0) / 4.0 }).collect()
+                    let number = |(i, x): (usize, &f64)| match feed.name.as_str() {
+                        // The draws of dropout are uniform.
+                        name if name.starts_with("dropout") => (x + 2.0) / 4.0,
+                        // A label, and a word with some padding.
+                        "y" => (i % 4) as f64,
+                        "t" => (i * 5 % 17) as f64,
+                        _noise => *x,
+                    };
+                    wide.iter().enumerate().map(number).collect()
                 }
                 // The learning rate: what is updated does not count here.
                 Source::Scalar(_) => vec![0.0],
@@ -447,7 +472,7 @@ fn a_gradient_penalty_can_be_differentiated_through_every_layer() {
         for (i, s) in program.states.iter().enumerate() {
             match s.role {
                 StateRole::Weight { .. } => {}
-                StateRole::Buffer { .. } | StateRole::Moment { .. } | StateRole::Average { .. } => continue,
+                StateRole::Buffer { .. } | StateRole::History | StateRole::Moment { .. } | StateRole::Average { .. } => continue,
             }
             let found = result(&results, &format!("grad.{}", s.name)).to_vec();
             // Some elements of each weight, spread over it.

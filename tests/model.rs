@@ -1,6 +1,6 @@
 //! Trees to models, models to programs: the inputs are the specs and `tests/model/*.gan`.
 
-use ganc::build::{FeedSource, Program, ScalarRule, StateRole, build};
+use ganc::build::{Init, FeedSource, Program, ScalarRule, StateRole, build};
 use ganc::diag::{Sources, render};
 use ganc::graph::{Graph, Op, Role, Sink, Source, verify};
 use ganc::model::{self, DataSource, Model, StreamInfo};
@@ -217,6 +217,8 @@ fn step(
         Source::Scalar(s) => vec![match &program.scalars[s.index()].rule {
             ScalarRule::LearningRate { base, .. } => *base,
             ScalarRule::BiasCorrection { beta, .. } => 1.0 - beta.powi(t),
+            ScalarRule::Fade { .. } => 1.0,
+            ScalarRule::Given(x) => *x,
             ScalarRule::AverageDecay { decay } => decay.min(f64::from(t) / f64::from(9 + t)),
         }],
     });
@@ -235,7 +237,8 @@ fn step(
 fn start(program: &Program) -> Vec<Vec<f64>> {
     let value = |s: &ganc::build::State| match &s.role {
         StateRole::Weight { .. } | StateRole::Average { .. } => 0.5,
-        StateRole::Buffer { start, .. } | StateRole::Moment { start, .. } => f64::from(*start),
+        StateRole::Buffer { init: Init::Constant(start), .. } | StateRole::Moment { start, .. } => f64::from(*start),
+        StateRole::Buffer { .. } | StateRole::History => 0.0,
     };
     program.states.iter().map(|s| vec![value(s); s.shape.iter().product()]).collect()
 }

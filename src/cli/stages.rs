@@ -84,23 +84,13 @@ impl Stages {
     /// Goes on with the newest whole checkpoint in `folder`; returns its path.
     /// Errors: there is none, or it belongs to another spec.
     pub fn resume(&mut self, folder: &Path) -> Result<PathBuf, Failure> {
-        let paths = checkpoint::list(folder)?;
-        let mut last = None;
-        for path in paths.into_iter().rev() {
-            let step = checkpoint::step_of(&path).unwrap_or(0);
+        let (path, k) = checkpoint::newest(folder, |path| {
+            let step = checkpoint::step_of(path).unwrap_or(0);
             let k = self.all.iter().position(|s| step < s.end).unwrap_or(self.all.len() - 1);
-            match checkpoint::load(&mut self.all[k].session, &path) {
-                Ok(()) => {
-                    self.now = k;
-                    return Ok(path);
-                }
-                Err(e) => last = Some(e),
-            }
-        }
-        match last {
-            Some(e) => Err(e.into()),
-            None => Err(Failure::Data(format!("{}: no checkpoint (step-*.safetensors) in this folder", folder.display()))),
-        }
+            checkpoint::load(&mut self.all[k].session, path).map(|()| k)
+        })?;
+        self.now = k;
+        Ok(path)
     }
 
     /// Goes on to the next stage where this one has ended: its session takes over every state that both have, and the progress.

@@ -1,6 +1,6 @@
 //! Networks: signatures, bodies, blocks expanded at each use.
 
-use super::args::{Evaluate, Kind, read};
+use super::args::{Default, Evaluate, Kind, read};
 use super::expr::FUNCTIONS;
 use super::layers::{self, Definition, Make, show_shape};
 use super::numbers::{plural, what};
@@ -336,7 +336,8 @@ impl<'a> Resolver<'a> {
         }
         // `mean` alone is the function of all axes.
         let function = FUNCTIONS.iter().any(|f| f.0 == name) && given.iter().all(|a| a.name.is_none());
-        if let Some(definition) = layers::find(name).filter(|_| !function) {
+        let needs = |d: &Definition| d.keys.iter().any(|k| matches!(k.default, Default::Required));
+        if let Some(definition) = layers::find(name).filter(|d| !function || !needs(d)) {
             let (flow, given) = self.explicit_flow(definition, given, flow);
             return self.layer(definition, given, flow, e.span);
         }

@@ -161,6 +161,26 @@ pub fn step_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
 }
 
+/// What `load` makes of the newest checkpoint in `folder` that it can load, with its path.
+/// Errors: there is none; the reason is that of the oldest one tried.
+pub fn newest<T>(folder: &Path, mut load: impl FnMut(&Path) -> Result<T, TensorError>) -> Result<(PathBuf, T), TensorError> {
+    let mut last =
+        TensorError::Content { path: folder.into(), problem: "no checkpoint (step-*.safetensors) in this folder".into() };
+    for path in list(folder)?.into_iter().rev() {
+        match load(&path) {
+            Ok(loaded) => return Ok((path, loaded)),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+/// Sets a session to the newest whole checkpoint of `folder`, and returns its path.
+/// Errors: there is none, or it belongs to another spec; the message names what differs.
+pub fn resume(session: &mut Session, folder: &Path) -> Result<PathBuf, TensorError> {
+    newest(folder, |path| load(session, path)).map(|x| x.0)
+}
+
 /// Sets a session to a checkpoint.
 /// Errors: it is torn, or belongs to another spec; the message names what differs.
 pub fn load(session: &mut Session, path: &Path) -> Result<(), TensorError> {

@@ -1,6 +1,6 @@
 //! What a run folder holds, read back.
 
-use super::checkpoint::{TensorError, Tensors, list, read, step_of};
+use super::checkpoint::{TensorError, Tensors, list, newest, read, step_of};
 use std::path::{Path, PathBuf};
 
 /// Name of the folder of checkpoints in a run folder.
@@ -31,15 +31,10 @@ pub fn load_run(run: &Path) -> Result<Loaded, TensorError> {
     if !folder.is_dir() {
         return Err(missing());
     }
-    let mut last = missing();
-    for path in list(&folder)?.into_iter().rev() {
-        match read(&path) {
-            Ok((tensors, _)) => {
-                let step = step_of(&path).unwrap_or(0);
-                return Ok(Loaded { tensors, path, step });
-            }
-            Err(e) => last = e,
-        }
+    if list(&folder)?.is_empty() {
+        return Err(missing());
     }
-    Err(last)
+    let (path, (tensors, _)) = newest(&folder, read)?;
+    let step = step_of(&path).unwrap_or(0);
+    Ok(Loaded { tensors, path, step })
 }

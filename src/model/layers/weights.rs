@@ -8,9 +8,8 @@ use crate::graph::{Builder, Shape, Unary, Value};
 use crate::model::args::{Args, Default, Key, Kind};
 
 pub const EQUALIZED: Key = Key { name: "equalized", kind: Kind::Flag, default: Default::Flag(false) };
-/// Of He's deviation `gain/sqrt(fan_in)`; the default is that of StyleGAN's reference code.
-pub const GAIN: Key =
-    Key { name: "gain", kind: Kind::Real(1e-6, 1e6), default: Default::Number(std::f64::consts::SQRT_2) };
+/// Of He's deviation `gain/sqrt(fan_in)`; `sqrt(2)` when absent, as in StyleGAN's reference code.
+pub const GAIN: Key = Key { name: "gain", kind: Kind::Real(1e-6, 1e6), default: Default::Absent };
 pub const LR_MUL: Key = Key { name: "lr_mul", kind: Kind::Real(1e-6, 1e6), default: Default::Number(1.0) };
 pub const SPECTRAL: Key = Key { name: "spectral", kind: Kind::Flag, default: Default::Flag(false) };
 
@@ -36,15 +35,16 @@ pub fn treat(args: &Args, m: &mut Make, slots: &mut Vec<Slot>, fan_in: usize, ou
     let (equalized, lr_mul) = (args.flag("equalized"), args.real("lr_mul"));
     let mut scale = None;
     if equalized {
-        let deviation = args.real("gain") / (fan_in as f64).sqrt();
+        let gain = if args.given("gain") { args.real("gain") } else { std::f64::consts::SQRT_2 };
+        let deviation = gain / (fan_in as f64).sqrt();
         scale = Some(((deviation * lr_mul) as f32, lr_mul as f32));
         slots[0].kind = SlotKind::Weight { part: Part::Other, init: Init::Normal(0.0, (1.0 / lr_mul) as f32) };
         if let Some(bias) = slots.get_mut(1) {
             bias.kind = SlotKind::Weight { part: Part::Other, init: Init::Constant(0.0) };
         }
     } else {
-        let defaults = [("lr_mul", 1.0), ("gain", std::f64::consts::SQRT_2)];
-        for (key, _) in defaults.into_iter().filter(|(k, default)| args.real(k) != *default) {
+        let without = [("lr_mul", lr_mul != 1.0), ("gain", args.given("gain"))];
+        for (key, _) in without.into_iter().filter(|(_, given)| *given) {
             let d = Diagnostic::new("W0506", args.span(key), format!("`{key}` has no effect without `equalized=true`"));
             m.found.push(d.hint("add `equalized=true`, or remove it"));
         }
