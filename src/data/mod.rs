@@ -68,8 +68,8 @@ pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result
         DataSource::Grid { side, spacing, std } => points(Centres::Grid { side: *side, spacing: *spacing }, *std),
         DataSource::SwissRoll { noise } => points(Centres::Spiral, *noise),
         DataSource::Digits { size, range } => Ok(Box::new(digits::Digits::new(*size, *range, lane))),
-        DataSource::Shapes { size, label, caption, range } => {
-            Ok(Box::new(shapes::Shapes::new(*size, *label, *caption, *range, lane)))
+        DataSource::Shapes { size, label, caption, fill, range } => {
+            Ok(Box::new(shapes::Shapes::new(*size, *label, *caption, *fill, *range, lane)))
         }
         DataSource::Captions { of, stream, column, mismatched } => {
             Ok(Box::new(captions::Captions::new(open(of, batch, seed, *stream)?, *column, batch, *mismatched)))

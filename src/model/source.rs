@@ -54,6 +54,8 @@ pub enum DataSource {
         label: ShapeLabel,
         /// Whether each image comes with its caption.
         caption: bool,
+        /// How the shape is filled; everything else in the image is the same for each fill.
+        fill: ShapeFill,
         /// Values of dark and light.
         range: [f64; 2],
     },
@@ -123,6 +125,17 @@ pub enum ShapeLabel {
     Size,
     /// Colour behind it.
     Background,
+}
+
+/// How the shape of [`DataSource::Shapes`] is filled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShapeFill {
+    /// One colour.
+    Plain,
+    /// Stripes of its colour and of a much lighter or darker shade of it.
+    Striped,
+    /// Each of the two half of the time.
+    Any,
 }
 
 impl ShapeLabel {
@@ -243,6 +256,7 @@ const DATA: &[DataRule] = &[
             Key { name: "size", kind: Kind::Whole(8, 1024), default: Default::Number(64.0) },
             Key { name: "label", kind: Kind::Word(&["shape", "colour", "size", "background"]), default: Default::Word("shape") },
             Key { name: "caption", kind: Kind::Flag, default: Default::Flag(false) },
+            Key { name: "fill", kind: Kind::Word(&["plain", "striped", "any"]), default: Default::Word("plain") },
             IMAGE_RANGE,
         ],
         |a| {
@@ -252,7 +266,12 @@ const DATA: &[DataRule] = &[
                 "background" => ShapeLabel::Background,
                 _shape => ShapeLabel::Shape,
             };
-            DataSource::Shapes { size: a.whole("size"), label, caption: a.flag("caption"), range: a.range("range") }
+            let fill = match a.word("fill") {
+                "striped" => ShapeFill::Striped,
+                "any" => ShapeFill::Any,
+                _plain => ShapeFill::Plain,
+            };
+            DataSource::Shapes { size: a.whole("size"), label, caption: a.flag("caption"), fill, range: a.range("range") }
         },
     ),
     (
