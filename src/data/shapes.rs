@@ -4,8 +4,8 @@ use super::dice::{Dice, Lane};
 use super::pixels::luma;
 use super::{DataError, Source};
 use crate::model::source::{ShapeFill, ShapeLabel};
-use crate::model::words::{SHAPE_CAPTION, shape_words};
 pub use crate::model::words::{COLOURS, SHAPES, SIZES};
+use crate::model::words::{SHAPE_CAPTION, shape_words};
 
 /// Red, green and blue of [`COLOURS`], from 0 to 1.
 const PAINTS: [[f32; 3]; 6] =

@@ -13,7 +13,10 @@ fn built_in() -> Vec<(DataSource, Vec<usize>)> {
         (DataSource::Grid { side: 5, spacing: 1.0, std: 0.05 }, vec![2]),
         (DataSource::SwissRoll { noise: 0.5 }, vec![2]),
         (DataSource::Digits { size: 28, range: RANGE }, vec![28 * 28, 1]),
-        (DataSource::Shapes { size: 32, label: ShapeLabel::Colour, caption: false, fill: ShapeFill::Plain, range: RANGE }, vec![32 * 32 * 3, 1]),
+        (
+            DataSource::Shapes { size: 32, label: ShapeLabel::Colour, caption: false, fill: ShapeFill::Plain, range: RANGE },
+            vec![32 * 32 * 3, 1],
+        ),
     ]
 }
 
@@ -120,7 +123,11 @@ fn labels_are_balanced() {
     };
     count(&DataSource::Digits { size: 8, range: RANGE }, &[64, 1], 10);
     for label in [ShapeLabel::Shape, ShapeLabel::Colour, ShapeLabel::Size, ShapeLabel::Background] {
-        count(&DataSource::Shapes { size: 8, label, caption: false, fill: ShapeFill::Plain, range: RANGE }, &[192, 1], label.classes());
+        count(
+            &DataSource::Shapes { size: 8, label, caption: false, fill: ShapeFill::Plain, range: RANGE },
+            &[192, 1],
+            label.classes(),
+        );
     }
 }
 
@@ -145,7 +152,13 @@ fn digits_keep_their_ink_inside() {
 fn the_label_of_a_shape_tells_what_is_seen() {
     let (n, size) = (300, 48);
     let shapes = |label| {
-        draw(opened(&DataSource::Shapes { size, label, caption: false, fill: ShapeFill::Plain, range: [0.0, 1.0] }, n).as_ref(), n, &[size * size * 3, 1], 9).unwrap()
+        draw(
+            opened(&DataSource::Shapes { size, label, caption: false, fill: ShapeFill::Plain, range: [0.0, 1.0] }, n).as_ref(),
+            n,
+            &[size * size * 3, 1],
+            9,
+        )
+        .unwrap()
     };
     let colours = shapes(ShapeLabel::Colour);
     let grounds = shapes(ShapeLabel::Background);
