@@ -11,6 +11,8 @@ pub enum Use {
     Noise = 1,
     /// The order of an epoch.
     Order = 2,
+    /// Which of its captions a sample has: whether images are drawn or not, it is the same.
+    Caption = 3,
 }
 
 /// Streams of one binding; bindings that a spec may sensibly have (4096) stay below the streams of noise and weights.
@@ -36,7 +38,16 @@ impl Lane {
 
     /// The choices of sample `index` of draw `draw`.
     pub fn sample(self, draw: u64, index: usize) -> Dice {
-        Dice { stream: self.stream(Use::Choice, draw), block: (index as u32) << SAMPLE_BITS, words: [0; 4], used: 4 }
+        self.dice(Use::Choice, draw, index)
+    }
+
+    /// The choice of a caption for sample `index` of draw `draw`.
+    pub fn caption(self, draw: u64, index: usize) -> Dice {
+        self.dice(Use::Caption, draw, index)
+    }
+
+    fn dice(self, what: Use, draw: u64, index: usize) -> Dice {
+        Dice { stream: self.stream(what, draw), block: (index as u32) << SAMPLE_BITS, words: [0; 4], used: 4 }
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Idx {
 enum Pictures {
     /// Used as they are.
     Raw(Vec<u8>),
-    Scaled(Shelf),
+    Scaled(Shelf<Pixels>),
 }
 
 /// What `mnist(DIR)` holds.
@@ -74,7 +74,7 @@ enum Pictures {
 pub fn probe_mnist(dir: &Path, size: usize) -> Result<StreamInfo, DataError> {
     let (images, labels) = find(dir)?;
     let n = heads(&images, Some(&labels))?.sizes[0];
-    Ok(StreamInfo { columns: vec![Column::Image { c: 1, h: size, w: size }, Column::Class(10)], len: Some(n as u64) })
+    Ok(StreamInfo::new(vec![Column::Image { c: 1, h: size, w: size }, Column::Class(10)], Some(n as u64)))
 }
 
 /// What a pair of files holds; without labels there is only the image.
@@ -87,7 +87,7 @@ pub fn probe(images: &Path, labels: Option<&Path>, size: Option<usize>) -> Resul
         let largest = content(labels, Content::Labels)?.1.into_iter().max().unwrap_or(0);
         columns.push(Column::Class(usize::from(largest) + 1));
     }
-    Ok(StreamInfo { columns, len: Some(sizes[0] as u64) })
+    Ok(StreamInfo::new(columns, Some(sizes[0] as u64)))
 }
 
 /// Opens `mnist(DIR)`: the training files where they are, else the test files.

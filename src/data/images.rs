@@ -4,33 +4,41 @@
 //! damage inside an image is reported by the draw that needs it.
 
 mod header;
+pub mod pairs;
+pub mod texts;
 
-use super::dice::Lane;
+use super::dice::{Dice, Lane};
 use super::epochs::Epochs;
 use super::error::io_problem;
+use super::listing::{FileKind, list};
 use super::pixels::{self, Pixels, fit, scaled};
 use super::shelf::Shelf;
 use super::{DataError, FileProblem, Source};
 use crate::model::source::Crop;
 use crate::model::{Column, StreamInfo};
 use header::Header;
-use image::{ImageReader, Limits};
+use image::{DynamicImage, ImageReader, Limits};
 use rayon::prelude::*;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use texts::Texts;
 
 /// Largest image: a side, all pixels, the file, and how much longer the long side is.
 const MOST_SIDE: usize = 32_768;
 const MOST_PIXELS: u64 = 1 << 27;
 const MOST_BYTES: u64 = 1 << 30;
 const MOST_LONG: usize = 32;
-/// Folders inside folders.
-const MOST_DEPTH: usize = 16;
-
-const READ: [&str; 3] = ["png", "jpg", "jpeg"];
-const NOT_READ: [&str; 9] = ["webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jp2", "ppm"];
-const WANTED: &str = "a folder of PNG and JPEG images, or of one such folder for each class";
+/// Images that are read.
+pub const IMAGES: FileKind = FileKind {
+    read: &["png", "jpg", "jpeg"],
+    not_read: &["webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jp2", "ppm"],
+    one: "an image",
+    none: "image",
+    many: "images",
+    formats: "PNG or JPEG",
+    folder: "a folder of PNG and JPEG images, or of one such folder for each class",
+};
 
 /// How a sample is made of an image.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +55,18 @@ pub struct Cut {
     pub channels: usize,
 }
 
+impl Cut {
+    /// Where a picture of this width and height is cut, and whether it is mirrored.
+    fn choose(&self, [width, height]: [usize; 2], dice: &mut Dice) -> ([usize; 2], bool) {
+        let (right, down) = (width - self.size, height - self.size);
+        let at = match self.crop {
+            Crop::Center => [right / 2, down / 2],
+            Crop::Random => [dice.below(right + 1), dice.below(down + 1)],
+        };
+        (at, self.flip && dice.coin())
+    }
+}
+
 /// The images of a folder.
 pub struct Images {
     classes: Vec<u32>,
@@ -54,23 +74,32 @@ pub struct Images {
     levels: [f32; 256],
     epochs: Epochs,
     lane: Lane,
-    shelf: Shelf,
+    shelf: Shelf<Pixels>,
+    texts: Option<Texts>,
 }
 
 /// What a folder holds.
 /// Errors: there is no such folder, or no image in it.
-pub fn probe(dir: &Path, size: usize, channels: usize) -> Result<StreamInfo, DataError> {
-    let listing = list(dir)?;
+pub fn probe(dir: &Path, size: usize, channels: usize, caption: bool) -> Result<StreamInfo, DataError> {
+    let listing = list(dir, &IMAGES)?;
     let mut columns = vec![Column::Image { c: channels, h: size, w: size }];
+    let mut notes = Vec::new();
+    if caption {
+        let texts = Texts::read(dir, &listing)?;
+        columns.push(Column::Tokens { len: texts.len(), vocabulary: texts.vocabulary().clone() });
+        notes.extend(texts.note());
+    }
     columns.extend((!listing.classes.is_empty()).then_some(Column::Class(listing.classes.len())));
-    Ok(StreamInfo { columns, len: Some(listing.files.len() as u64) })
+    Ok(StreamInfo { columns, len: Some(listing.files.len() as u64), notes })
 }
 
 impl Images {
     /// Opens a folder.
     /// Errors: there is no such folder, no image in it, or some files are no images; the message names them.
-    pub fn open(dir: &Path, cut: Cut, range: [f64; 2], batch: usize, lane: Lane) -> Result<Images, DataError> {
-        let listing = list(dir)?;
+    /// With `caption`, also where a caption is missing.
+    pub fn open(dir: &Path, cut: Cut, caption: bool, range: [f64; 2], batch: usize, lane: Lane) -> Result<Images, DataError> {
+        let listing = list(dir, &IMAGES)?;
+        let texts = if caption { Some(Texts::read(dir, &listing)?) } else { None };
         let headers: Vec<Result<Header, FileProblem>> = listing.files.par_iter().map(|f| inspect(&f.path)).collect();
         let mut problems = Vec::new();
         let mut bytes = 0;
@@ -87,7 +116,7 @@ impl Images {
         let (classes, paths): (Vec<u32>, Vec<PathBuf>) = listing.files.into_iter().map(|f| (f.class, f.path)).unzip();
         let make = move |i: usize| decode(&paths[i], &cut).map_err(DataError::from);
         let shelf = Shelf::new(classes.len(), bytes, epochs.order(0), Box::new(make));
-        Ok(Images { classes, cut, levels: pixels::levels(range), epochs, lane, shelf })
+        Ok(Images { classes, cut, levels: pixels::levels(range), epochs, lane, shelf, texts })
     }
 }
 
@@ -95,148 +124,24 @@ impl Source for Images {
     fn draw(&self, draw: u64, columns: &mut [&mut [f32]]) -> Result<(), DataError> {
         let indices = self.epochs.indices(draw);
         let size = self.cut.size;
-        if let Some(images) = columns.first_mut() {
+        if let Some(images) = columns.first_mut().filter(|c| !c.is_empty()) {
             let fetched: Vec<Arc<Pixels>> = self.shelf.fetch(&indices)?;
             for (i, (image, picture)) in images.chunks_exact_mut(size * size * self.cut.channels).zip(&fetched).enumerate() {
                 let mut dice = self.lane.sample(draw, i);
-                let (right, down) = (picture.width - size, picture.height - size);
-                let at = match self.cut.crop {
-                    Crop::Center => [right / 2, down / 2],
-                    Crop::Random => [dice.below(right + 1), dice.below(down + 1)],
-                };
-                let mirror = self.cut.flip && dice.coin();
+                let (at, mirror) = self.cut.choose([picture.width, picture.height], &mut dice);
                 pixels::copy(picture, [size, size], at, mirror, &self.levels, image);
             }
         }
-        if let Some(labels) = columns.get_mut(1) {
+        if let (Some(texts), Some(out)) = (&self.texts, columns.get_mut(1)) {
+            for (i, (places, &index)) in out.chunks_exact_mut(texts.len()).zip(&indices).enumerate() {
+                texts.write(index, &mut self.lane.caption(draw, i), places);
+            }
+        }
+        if let Some(labels) = columns.get_mut(if self.texts.is_some() { 2 } else { 1 }) {
             labels.iter_mut().zip(&indices).for_each(|(x, &i)| *x = self.classes[i] as f32);
         }
         Ok(())
     }
-}
-
-/// Images of a folder in the order of their names.
-struct Listing {
-    files: Vec<Listed>,
-    /// Names of the folders inside; none where the images lie in the folder itself.
-    classes: Vec<String>,
-}
-
-struct Listed {
-    path: PathBuf,
-    class: u32,
-}
-
-/// What lies in one folder.
-#[derive(Default)]
-struct Entries {
-    images: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
-    /// Images of kinds that are not read.
-    foreign: Vec<PathBuf>,
-    other: Vec<PathBuf>,
-}
-
-fn list(dir: &Path) -> Result<Listing, DataError> {
-    let top = entries(dir, true)?;
-    let mut foreign = top.foreign;
-    let mut other = top.other;
-    let mut classes = Vec::new();
-    let mut nested = Vec::new();
-    for folder in top.folders {
-        let mut inside = Vec::new();
-        walk(&folder, 1, &mut inside, &mut foreign, &mut other)?;
-        if !inside.is_empty() {
-            let class = classes.len() as u32;
-            classes.push(folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
-            nested.extend(inside.into_iter().map(|path| Listed { path, class }));
-        }
-    }
-    let problems: Vec<FileProblem> = foreign
-        .iter()
-        .map(|p| FileProblem::new(p, "an image of a kind that ganc does not read").expected("PNG or JPEG"))
-        .map(|p| p.hint("convert it, or take it out of the folder"))
-        .collect();
-    if let Some(error) = DataError::of(problems) {
-        return Err(error);
-    }
-    match (top.images.first(), nested.first()) {
-        (Some(beside), Some(inside)) => {
-            let p = FileProblem::new(dir, "images both in this folder and in folders inside it").expected(WANTED);
-            Err(p.found(format!("{} and {}", beside.display(), inside.path.display())).into())
-        }
-        (None, None) => {
-            let p = FileProblem::new(dir, "no image in this folder").expected(WANTED);
-            let found = match other.first() {
-                Some(one) => {
-                    let count = other.len();
-                    let name = one.strip_prefix(dir).unwrap_or(one).display();
-                    if count == 1 { format!("one other file, {name}") } else { format!("{count} other files, like {name}") }
-                }
-                None => "no file at all".to_string(),
-            };
-            Err(p.found(found).into())
-        }
-        (Some(_), None) => {
-            Ok(Listing { files: top.images.into_iter().map(|path| Listed { path, class: 0 }).collect(), classes: Vec::new() })
-        }
-        (None, Some(_)) => Ok(Listing { files: nested, classes }),
-    }
-}
-
-/// Collects the images below a class's folder.
-fn walk(
-    dir: &Path,
-    depth: usize,
-    images: &mut Vec<PathBuf>,
-    foreign: &mut Vec<PathBuf>,
-    other: &mut Vec<PathBuf>,
-) -> Result<(), DataError> {
-    if depth > MOST_DEPTH {
-        let p = FileProblem::new(dir, "folders lie too deep inside each other");
-        return Err(p.expected(format!("at most {MOST_DEPTH}")).into());
-    }
-    let inside = entries(dir, false)?;
-    images.extend(inside.images);
-    foreign.extend(inside.foreign);
-    other.extend(inside.other);
-    for folder in inside.folders {
-        walk(&folder, depth + 1, images, foreign, other)?;
-    }
-    Ok(())
-}
-
-/// What lies in a folder, sorted by name; hidden files are passed over. A link to a folder is followed where a class may be
-/// one, and nowhere deeper, so that no circle of links is walked.
-fn entries(dir: &Path, follow: bool) -> Result<Entries, DataError> {
-    let mut found = Entries::default();
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| io_problem(dir, &e, WANTED))? {
-        let entry = entry.map_err(|e| io_problem(dir, &e, WANTED))?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            let kind = entry.file_type().map_err(|e| io_problem(&entry.path(), &e, WANTED))?;
-            paths.push((entry.path(), kind));
-        }
-    }
-    paths.sort_by(|a, b| a.0.cmp(&b.0));
-    for (path, kind) in paths {
-        let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir());
-        if is_dir {
-            if follow || !kind.is_symlink() {
-                found.folders.push(path);
-            }
-            continue;
-        }
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if READ.contains(&ending.as_str()) {
-            found.images.push(path);
-        } else if NOT_READ.contains(&ending.as_str()) {
-            found.foreign.push(path);
-        } else {
-            found.other.push(path);
-        }
-    }
-    Ok(found)
 }
 
 /// Reads a header and checks it against the limits.
@@ -268,6 +173,32 @@ fn sample_bytes(h: &Header, cut: &Cut) -> u64 {
 
 /// Decodes an image, scales it, and cuts it where the cut is always the same.
 fn decode(path: &Path, cut: &Cut) -> Result<Pixels, FileProblem> {
+    Ok(cut.fit(picture(path)?))
+}
+
+/// Reads one image as the middle of it in `size` x `size` pixels.
+/// Errors: no image, or a damaged one.
+pub fn single(path: &Path, size: usize, channels: usize) -> Result<Pixels, FileProblem> {
+    decode(path, &Cut { size, load: size, crop: Crop::Center, flip: false, channels })
+}
+
+impl Cut {
+    /// A picture scaled, and cut where the cut is always the same.
+    fn fit(&self, picture: DynamicImage) -> Pixels {
+        let middle = match self.crop {
+            Crop::Center => Some(self.size),
+            Crop::Random => None,
+        };
+        match self.channels {
+            1 => fit(&picture.into_luma8(), self.load, middle),
+            4 => fit(&picture.into_rgba8(), self.load, middle),
+            _three => fit(&picture.into_rgb8(), self.load, middle),
+        }
+    }
+}
+
+/// Decodes an image.
+pub(super) fn picture(path: &Path) -> Result<DynamicImage, FileProblem> {
     const IMAGE: &str = "a whole PNG or JPEG image";
     // The file may have changed since its header was read.
     inspect(path)?;
@@ -278,16 +209,7 @@ fn decode(path: &Path, cut: &Cut) -> Result<Pixels, FileProblem> {
     limits.max_image_height = Some(MOST_SIDE as u32);
     limits.max_alloc = Some(8 * MOST_PIXELS + MOST_BYTES);
     reader.limits(limits);
-    let picture = reader.decode().map_err(|e| {
+    reader.decode().map_err(|e| {
         FileProblem::new(path, "the image is damaged").expected(IMAGE).found(e.to_string()).hint("take it out of the folder")
-    })?;
-    let middle = match cut.crop {
-        Crop::Center => Some(cut.size),
-        Crop::Random => None,
-    };
-    Ok(match cut.channels {
-        1 => fit(&picture.into_luma8(), cut.load, middle),
-        4 => fit(&picture.into_rgba8(), cut.load, middle),
-        _three => fit(&picture.into_rgb8(), cut.load, middle),
     })
 }

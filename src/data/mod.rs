@@ -10,18 +10,27 @@ mod dice;
 mod digits;
 mod epochs;
 mod error;
+mod fft;
 mod glyphs;
 mod idx;
-mod images;
+pub mod images;
+mod listing;
 mod loader;
+pub mod mel;
 mod npy;
+pub mod pitch;
 mod pixels;
 mod points;
+mod resample;
 mod shapes;
 mod shelf;
+mod speech;
+mod voices;
+pub mod wav;
 
 pub use error::{DataError, FileProblem};
 pub use loader::{Batch, Loader};
+pub use pixels::{Pixels, levels};
 pub use shapes::{COLOURS, SHAPES, SIZES};
 
 use crate::model::{DataSource, StreamInfo};
@@ -48,11 +57,16 @@ pub fn probe(source: &DataSource) -> Result<StreamInfo, String> {
         | DataSource::Shapes { .. } => Ok(source.known().0),
         DataSource::Captions { of, column, .. } => {
             let info = probe(of)?;
-            return Ok(StreamInfo { columns: info.columns.get(*column).cloned().into_iter().collect(), len: info.len });
+            return Ok(StreamInfo::new(info.columns.get(*column).cloned().into_iter().collect(), info.len));
         }
         DataSource::Mnist { dir, size, .. } => idx::probe_mnist(Path::new(dir), *size),
         DataSource::Idx { images, labels, size, .. } => idx::probe(Path::new(images), labels.as_deref().map(Path::new), *size),
-        DataSource::Images { dir, size, channels, .. } => images::probe(Path::new(dir), *size, *channels),
+        DataSource::Images { dir, size, channels, caption, .. } => images::probe(Path::new(dir), *size, *channels, *caption),
+        DataSource::Pairs { dir: Some(dir), layout, size, channels, .. } => {
+            images::pairs::probe(Path::new(dir), *layout, *size, *channels)
+        }
+        DataSource::Pairs { dir: None, .. } | DataSource::Voices { .. } => Ok(source.known().0),
+        DataSource::Speech { dir, only, sound } => speech::probe(Path::new(dir), only.as_deref(), *sound),
         DataSource::Npy { path } => npy::probe(Path::new(path)),
     };
     found.map_err(|e| e.sentence())
@@ -68,8 +82,8 @@ pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result
         DataSource::Grid { side, spacing, std } => points(Centres::Grid { side: *side, spacing: *spacing }, *std),
         DataSource::SwissRoll { noise } => points(Centres::Spiral, *noise),
         DataSource::Digits { size, range } => Ok(Box::new(digits::Digits::new(*size, *range, lane))),
-        DataSource::Shapes { size, label, caption, range } => {
-            Ok(Box::new(shapes::Shapes::new(*size, *label, *caption, *range, lane)))
+        DataSource::Shapes { size, label, caption, fill, range } => {
+            Ok(Box::new(shapes::Shapes::new(*size, *label, *caption, *fill, *range, lane)))
         }
         DataSource::Captions { of, stream, column, mismatched } => {
             Ok(Box::new(captions::Captions::new(open(of, batch, seed, *stream)?, *column, batch, *mismatched)))
@@ -78,10 +92,21 @@ pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result
         DataSource::Idx { images, labels, size, range } => {
             Ok(Box::new(idx::open(Path::new(images), labels.as_deref().map(Path::new), *size, *range, batch, lane)?))
         }
-        DataSource::Images { dir, size, load, crop, flip, channels, range } => {
+        DataSource::Images { dir, size, load, crop, flip, channels, caption, range } => {
             let cut = images::Cut { size: *size, load: load.unwrap_or(*size), crop: *crop, flip: *flip, channels: *channels };
-            Ok(Box::new(images::Images::open(Path::new(dir), cut, *range, batch, lane)?))
+            Ok(Box::new(images::Images::open(Path::new(dir), cut, *caption, *range, batch, lane)?))
         }
+        DataSource::Pairs { dir: Some(dir), layout, size, load, crop, flip, channels, range } => {
+            let cut = images::Cut { size: *size, load: load.unwrap_or(*size), crop: *crop, flip: *flip, channels: *channels };
+            Ok(Box::new(images::pairs::Pairs::open(Path::new(dir), *layout, cut, *range, batch, lane)?))
+        }
+        DataSource::Pairs { dir: None, layout, size, range, .. } => {
+            Ok(Box::new(images::pairs::DrawnPairs::new(*layout, *size, *range, lane)))
+        }
+        DataSource::Speech { dir, only, sound } => {
+            Ok(Box::new(speech::Speech::open(Path::new(dir), only.as_deref(), *sound, batch, lane)?))
+        }
+        DataSource::Voices { speaker, sound } => Ok(Box::new(voices::Voices::new(*speaker, *sound, lane))),
         DataSource::Npy { path } => Ok(Box::new(npy::Npy::open(Path::new(path), batch, lane)?)),
     }
 }

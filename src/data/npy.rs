@@ -58,7 +58,7 @@ pub fn probe(path: &Path) -> Result<StreamInfo, DataError> {
         [c, h, w] => Column::Image { c: *c, h: *h, w: *w },
         other => Column::Array(other.to_vec()),
     };
-    Ok(StreamInfo { columns: vec![column], len: Some(head.len as u64) })
+    Ok(StreamInfo::new(vec![column], Some(head.len as u64)))
 }
 
 impl Npy {

@@ -46,6 +46,11 @@ where
     Pixels { width: size, height: size, bytes }
 }
 
+/// How light a colour is (ITU-R BT.601).
+pub fn luma(colour: [f32; 3]) -> f32 {
+    0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+}
+
 /// The number for each byte: from `range[0]` for 0 to `range[1]` for 255.
 pub fn levels(range: [f64; 2]) -> [f32; 256] {
     std::array::from_fn(|i| (range[0] + (range[1] - range[0]) * i as f64 / 255.0) as f32)

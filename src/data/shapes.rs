@@ -1,10 +1,11 @@
 //! Coloured shapes on a coloured ground: images whose shape, colour, size and ground are known.
 
 use super::dice::{Dice, Lane};
+use super::pixels::luma;
 use super::{DataError, Source};
-use crate::model::source::ShapeLabel;
-use crate::model::words::{SHAPE_CAPTION, shape_words};
+use crate::model::source::{ShapeFill, ShapeLabel};
 pub use crate::model::words::{COLOURS, SHAPES, SIZES};
+use crate::model::words::{SHAPE_CAPTION, shape_words};
 
 /// Red, green and blue of [`COLOURS`], from 0 to 1.
 const PAINTS: [[f32; 3]; 6] =
@@ -19,6 +20,15 @@ const SPREAD: f32 = 0.10;
 const TURN: f32 = 0.30;
 /// The inner radius of a star, relative to the outer.
 const STAR_INNER: f32 = 0.45;
+
+/// Direction in which stripes follow each other, in radians from the right, and how much it differs to either side.
+const ACROSS: f32 = std::f32::consts::FRAC_PI_4;
+const ACROSS_TURN: f32 = 0.20;
+/// A light and a dark stripe together, in radii; at least so many pixels.
+const PERIOD: f32 = 0.62;
+const LEAST_PERIOD: f32 = 4.0;
+/// How far the second colour of the stripes is from the first on the way to white, or to black where the first is light.
+const CONTRAST: f32 = 0.70;
 
 /// What is seen in one image; each number is a label.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +71,7 @@ pub struct Shapes {
     size: usize,
     label: ShapeLabel,
     caption: bool,
+    fill: ShapeFill,
     range: [f32; 2],
     lane: Lane,
 }
@@ -68,8 +79,8 @@ pub struct Shapes {
 impl Shapes {
     /// Shapes in images of `size` x `size` pixels, with captions between image and label where asked for; `range` has the
     /// values of dark and light.
-    pub fn new(size: usize, label: ShapeLabel, caption: bool, range: [f64; 2], lane: Lane) -> Shapes {
-        Shapes { size, label, caption, range: range.map(|x| x as f32), lane }
+    pub fn new(size: usize, label: ShapeLabel, caption: bool, fill: ShapeFill, range: [f64; 2], lane: Lane) -> Shapes {
+        Shapes { size, label, caption, fill, range: range.map(|x| x as f32), lane }
     }
 }
 
@@ -86,7 +97,7 @@ impl Source for Shapes {
             let mut dice = self.lane.sample(draw, i);
             let scene = Scene::draw(&mut dice);
             if let Some(image) = images.get_mut(i * pixels..(i + 1) * pixels) {
-                paint(scene, &mut dice, self.size, self.range, image);
+                paint(scene, &mut dice, self.fill, self.size, self.range, image);
             }
             let caption = captions.as_mut().and_then(|c| c.get_mut(i * SHAPE_CAPTION..(i + 1) * SHAPE_CAPTION));
             if let (Some(words), Some(caption)) = (&words, caption) {
@@ -106,12 +117,32 @@ enum Outline {
     Polygon { corners: [[f32; 2]; 10], n: usize },
 }
 
-fn paint(scene: Scene, dice: &mut Dice, size: usize, [dark, light]: [f32; 2], image: &mut [f32]) {
+/// Bands of a second colour across a shape.
+struct Stripes {
+    colour: [f32; 3],
+    /// Unit vector from one stripe to the next.
+    across: [f32; 2],
+    /// Of both colours together, in pixels.
+    period: f32,
+}
+
+impl Stripes {
+    /// How much of the second colour is seen at `p`, from the middle of the shape.
+    fn cover(&self, p: [f32; 2]) -> f32 {
+        let at = (p[0] * self.across[0] + p[1] * self.across[1]) / self.period;
+        let from_middle = (at - at.round()).abs() * self.period;
+        (0.5 + 0.25 * self.period - from_middle).clamp(0.0, 1.0)
+    }
+}
+
+fn paint(scene: Scene, dice: &mut Dice, fill: ShapeFill, size: usize, [dark, light]: [f32; 2], image: &mut [f32]) {
+    let in_range = |x: f32| dark + (light - dark) * x;
     let mut paint = |colour: usize| -> [f32; 3] {
         let shade = dice.between(-SHADE, SHADE);
-        PAINTS[colour].map(|x| dark + (light - dark) * (x + shade).clamp(0.0, 1.0))
+        PAINTS[colour].map(|x| (x + shade).clamp(0.0, 1.0))
     };
-    let (ground, colour) = (paint(scene.background), paint(scene.colour));
+    let (ground, first) = (paint(scene.background).map(in_range), paint(scene.colour));
+    let colour = first.map(in_range);
     let side = size as f32;
     let radius = side * RADII[scene.size] * dice.between(1.0 - SPREAD, 1.0 + SPREAD);
     let turn = dice.between(-TURN, TURN);
@@ -121,6 +152,20 @@ fn paint(scene: Scene, dice: &mut Dice, size: usize, [dark, light]: [f32; 2], im
     let free = (0.5 * side - reach).max(0.0);
     let middle = [0.5 * side + dice.between(-free, free), 0.5 * side + dice.between(-free, free)];
 
+    // After all other dice, so that the rest of the image is the same for each fill; and the stripes before the choice.
+    let angle = ACROSS + dice.between(-ACROSS_TURN, ACROSS_TURN);
+    let striped = match fill {
+        ShapeFill::Plain => false,
+        ShapeFill::Striped => true,
+        ShapeFill::Any => dice.coin(),
+    };
+    let stripes = striped.then(|| {
+        let is_light = luma(first) > 0.5;
+        let second = first.map(|x| if is_light { x * (1.0 - CONTRAST) } else { x + (1.0 - x) * CONTRAST });
+        let across = [libm::cosf(angle), libm::sinf(angle)];
+        Stripes { colour: second.map(in_range), across, period: (PERIOD * radius).max(LEAST_PERIOD) }
+    });
+
     for pixel in image.chunks_exact_mut(3) {
         pixel.copy_from_slice(&ground);
     }
@@ -128,9 +173,16 @@ fn paint(scene: Scene, dice: &mut Dice, size: usize, [dark, light]: [f32; 2], im
     let ((left, right), (top, bottom)) = (bounds(middle[0]), bounds(middle[1]));
     for y in top..bottom {
         for x in left..right {
-            let distance = outline.distance([x as f32 + 0.5 - middle[0], y as f32 + 0.5 - middle[1]]);
-            let cover = (0.5 - distance).clamp(0.0, 1.0);
+            let p = [x as f32 + 0.5 - middle[0], y as f32 + 0.5 - middle[1]];
+            let cover = (0.5 - outline.distance(p)).clamp(0.0, 1.0);
             if cover > 0.0 {
+                let colour = match &stripes {
+                    None => colour,
+                    Some(s) => {
+                        let part = s.cover(p);
+                        std::array::from_fn(|c| colour[c] + (s.colour[c] - colour[c]) * part)
+                    }
+                };
                 let at = (y * size + x) * 3;
                 for (value, (from, to)) in image[at..at + 3].iter_mut().zip(ground.iter().zip(&colour)) {
                     *value = from + (to - from) * cover;

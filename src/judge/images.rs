@@ -11,7 +11,7 @@ use super::report::{Better, ClassLine, Measure, Report, Unit};
 use super::{Question, Sets, Trouble};
 use crate::codegen::Host;
 use crate::graph::volume;
-use crate::model::source::ShapeLabel;
+use crate::model::source::{ShapeFill, ShapeLabel};
 use crate::model::{DataSource, Stream, Type};
 use crate::train::Asked;
 
@@ -116,7 +116,7 @@ fn judge(
 fn built_in(like: &Stream, [c, h, w]: [usize; 3], range: [f64; 2]) -> Option<Stream> {
     let (source, word) = match c {
         1 if h == w && h <= 256 => (DataSource::Digits { size: h, range }, "digits"),
-        3 if h == w && h <= 1024 => (DataSource::Shapes { size: h, label: ShapeLabel::Shape, caption: false, range }, "shapes"),
+        3 if h == w && h <= 1024 => (DataSource::Shapes { size: h, label: ShapeLabel::Shape, caption: false, fill: ShapeFill::Plain, range }, "shapes"),
         _other => return None,
     };
     let shown = format!("{word}(size={h}, range=[{}, {}])", range[0], range[1]);

@@ -52,6 +52,9 @@ impl Modes {
             | DataSource::Idx { .. }
             | DataSource::Images { .. }
             | DataSource::Captions { .. }
+            | DataSource::Pairs { .. }
+            | DataSource::Speech { .. }
+            | DataSource::Voices { .. }
             | DataSource::Npy { .. } => None,
         }
     }

@@ -37,6 +37,8 @@ pub enum Kind {
     Range,
     /// A text in quotes.
     Text,
+    /// A text in quotes, or one of these words without.
+    TextOr(&'static [&'static str]),
     /// All arguments that are left: whole numbers from 1, at least one.
     Sizes,
     /// All arguments that are left: tensors, at least one.
@@ -173,6 +175,15 @@ impl Args {
     pub fn range(&self, key: &str) -> [f64; 2] {
         match self.item(key) {
             Item::Range(r) => *r,
+            other => self.wrong(key, other),
+        }
+    }
+
+    /// The word that stands in place of a text, where there is one.
+    pub fn word_for_text(&self, key: &str) -> Option<&'static str> {
+        match self.item(key) {
+            Item::Word(w) => Some(w),
+            Item::Text(_) => None,
             other => self.wrong(key, other),
         }
     }
@@ -325,7 +336,14 @@ fn absent(key: &Key) -> Option<Item> {
             Kind::Whole(..) => Item::Whole(x as u64),
             Kind::Pair(..) | Kind::Padding(..) => Item::Pair([x as usize; 2]),
             Kind::Real(..) => Item::Real(x),
-            Kind::Flag | Kind::Word(_) | Kind::Range | Kind::Text | Kind::Sizes | Kind::Tensors | Kind::Labels => {
+            Kind::Flag
+            | Kind::Word(_)
+            | Kind::Range
+            | Kind::Text
+            | Kind::TextOr(_)
+            | Kind::Sizes
+            | Kind::Tensors
+            | Kind::Labels => {
                 panic!("the default of `{}` does not fit its kind", key.name)
             }
         },
@@ -403,6 +421,18 @@ fn item(to: &mut dyn Evaluate, callee: &str, key: &Key, given: &[&Arg]) -> Optio
             to.report(wrong_kind(callee, key, e).hint("put it in double quotes"));
             None
         }
+        Kind::TextOr(words) => {
+            if let ExprKind::Text(t) = &e.kind {
+                return Some(Item::Text(t.clone()));
+            }
+            if let ExprKind::Name(n) = &e.kind
+                && let Some(w) = words.iter().find(|x| *x == n)
+            {
+                return Some(Item::Word(w));
+            }
+            to.report(wrong_kind(callee, key, e).hint("put the name of a file or folder in double quotes"));
+            None
+        }
         Kind::Sizes => {
             let all: Vec<Option<u64>> = given.iter().map(|a| whole(to, callee, key, &a.value, 1, 1 << 28)).collect();
             all.into_iter().map(|n| n.map(|n| n as usize)).collect::<Option<Vec<_>>>().map(Item::Sizes)
@@ -452,6 +482,10 @@ fn expectation(kind: &Kind) -> String {
         Kind::Labels => "labels such as the `y` of `x, y: digits()`".into(),
         Kind::Range => "`[low, high]`, such as [-1, 1]".into(),
         Kind::Text => "a text in quotes".into(),
+        Kind::TextOr(words) => {
+            let all: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();
+            format!("a text in quotes, or {}", all.join(", "))
+        }
         Kind::Sizes => "whole numbers".into(),
         Kind::Tensors => "tensors".into(),
     }

@@ -243,7 +243,7 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "E0601",
         title: "unknown source",
-        text: "Data: ring, grid, swiss_roll, digits, shapes, mnist, idx, images, npy. Noise: normal, uniform.\
+        text: "Data: ring, grid, swiss_roll, digits, shapes, mnist, idx, images, pairs, captions, speech, voices, npy. Noise: normal, uniform.\
             \n\nWrong:\n\n    x: rings(modes=8)\n\nRight:\n\n    x: ring(modes=8)\n",
     },
     Page {
@@ -304,5 +304,12 @@ pub const PAGES: &[Page] = &[
         title: "nothing to sample",
         text: "No player's net turns noise into something of a stream's shape, and `sample.draw` does not say what to draw.\
             \n\nWrong:\n\n    G(code[3]) -> x: ...          # no noise is called code\n\nRight:\n\n    sample:\n      draw: G(z)\n",
+    },
+    Page {
+        code: "W0605",
+        title: "files are changed on the way",
+        text: "The files are not quite what the source delivers, and ganc makes them so: sound of another rate is converted, several \
+            channels are mixed to one, captions that are too long are cut. The message says what and how often.\
+            \n\nWrong:\n\n    a: speech(\"studio_44100\", rate=8000)\n\nRight:\n\n    a: speech(\"studio_44100\", rate=44100)\n",
     },
 ];

@@ -181,10 +181,7 @@ impl<'a> Resolver<'a> {
             (Type::Tensor(w), Type::Tensor(h)) if w.len() == 1 && h.len() == 1 => {
                 format!("the last layer should be `dense({})`", w[0])
             }
-            (
-                Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown,
-                _,
-            ) => {
+            (Type::Tensor(_) | Type::Number | Type::Class(_) | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown, _) => {
                 "change the last layer, or the signature".to_string()
             }
         };

@@ -268,6 +268,9 @@ impl<'a> Resolver<'a> {
                 Err(why) => problem = Some(why),
             }
         }
+        for note in &info.notes {
+            self.report(Diagnostic::new("W0605", span, note.clone()).label("done to these files"));
+        }
         let mut columns = Vec::new();
         for (i, n) in binding.names.iter().enumerate() {
             let ty = match info.columns.get(i) {
@@ -292,6 +295,9 @@ impl<'a> Resolver<'a> {
                                 DataSource::Images { .. } => {
                                     d.hint("labels come from folders inside the folder, one for each class")
                                 }
+                                DataSource::Speech { .. } => {
+                                    d.hint("labels come from folders inside the folder, one for each speaker")
+                                }
                                 DataSource::Ring { .. }
                                 | DataSource::Grid { .. }
                                 | DataSource::SwissRoll { .. }
@@ -300,6 +306,8 @@ impl<'a> Resolver<'a> {
                                 | DataSource::Mnist { .. }
                                 | DataSource::Idx { .. }
                                 | DataSource::Captions { .. }
+                                | DataSource::Pairs { .. }
+                                | DataSource::Voices { .. }
                                 | DataSource::Npy { .. } => d,
                             }
                         }

@@ -3,7 +3,7 @@
 use super::{RANGE, draw, opened};
 use ganc::data::open;
 use ganc::model::DataSource;
-use ganc::model::source::ShapeLabel;
+use ganc::model::source::{ShapeFill, ShapeLabel};
 use ganc::model::words::{COLOURS, SHAPE_CAPTION, SHAPES, SIZES, shape_words};
 use std::fmt::Write as _;
 
@@ -13,7 +13,10 @@ fn built_in() -> Vec<(DataSource, Vec<usize>)> {
         (DataSource::Grid { side: 5, spacing: 1.0, std: 0.05 }, vec![2]),
         (DataSource::SwissRoll { noise: 0.5 }, vec![2]),
         (DataSource::Digits { size: 28, range: RANGE }, vec![28 * 28, 1]),
-        (DataSource::Shapes { size: 32, label: ShapeLabel::Colour, caption: false, range: RANGE }, vec![32 * 32 * 3, 1]),
+        (
+            DataSource::Shapes { size: 32, label: ShapeLabel::Colour, caption: false, fill: ShapeFill::Plain, range: RANGE },
+            vec![32 * 32 * 3, 1],
+        ),
     ]
 }
 
@@ -120,7 +123,11 @@ fn labels_are_balanced() {
     };
     count(&DataSource::Digits { size: 8, range: RANGE }, &[64, 1], 10);
     for label in [ShapeLabel::Shape, ShapeLabel::Colour, ShapeLabel::Size, ShapeLabel::Background] {
-        count(&DataSource::Shapes { size: 8, label, caption: false, range: RANGE }, &[192, 1], label.classes());
+        count(
+            &DataSource::Shapes { size: 8, label, caption: false, fill: ShapeFill::Plain, range: RANGE },
+            &[192, 1],
+            label.classes(),
+        );
     }
 }
 
@@ -145,7 +152,13 @@ fn digits_keep_their_ink_inside() {
 fn the_label_of_a_shape_tells_what_is_seen() {
     let (n, size) = (300, 48);
     let shapes = |label| {
-        draw(opened(&DataSource::Shapes { size, label, caption: false, range: [0.0, 1.0] }, n).as_ref(), n, &[size * size * 3, 1], 9).unwrap()
+        draw(
+            opened(&DataSource::Shapes { size, label, caption: false, fill: ShapeFill::Plain, range: [0.0, 1.0] }, n).as_ref(),
+            n,
+            &[size * size * 3, 1],
+            9,
+        )
+        .unwrap()
     };
     let colours = shapes(ShapeLabel::Colour);
     let grounds = shapes(ShapeLabel::Background);
@@ -180,7 +193,7 @@ fn the_label_of_a_shape_tells_what_is_seen() {
 fn captions_tell_what_is_seen_and_mismatched_ones_do_not() {
     let n = 200;
     let words = shape_words();
-    let shapes = |label| DataSource::Shapes { size: 16, label, caption: true, range: RANGE };
+    let shapes = |label| DataSource::Shapes { size: 16, label, caption: true, fill: ShapeFill::Plain, range: RANGE };
     let sizes = [16 * 16 * 3, SHAPE_CAPTION, 1];
     let drawn = |label| draw(opened(&shapes(label), n).as_ref(), n, &sizes, 4).unwrap();
     let (shape, colour, size, ground) =
@@ -196,7 +209,7 @@ fn captions_tell_what_is_seen_and_mismatched_ones_do_not() {
         );
         assert_eq!(caption(&shape[1], i), said);
     }
-    let plain = DataSource::Shapes { size: 16, label: ShapeLabel::Shape, caption: false, range: RANGE };
+    let plain = DataSource::Shapes { size: 16, label: ShapeLabel::Shape, caption: false, fill: ShapeFill::Plain, range: RANGE };
     assert_eq!(draw(opened(&plain, n).as_ref(), n, &[16 * 16 * 3], 4).unwrap()[0], shape[0], "captions do not change the images");
     let of = |mismatched| DataSource::Captions { of: Box::new(shapes(ShapeLabel::Shape)), stream: 0, column: 1, mismatched };
     let texts = |mismatched| draw(opened(&of(mismatched), n).as_ref(), n, &[SHAPE_CAPTION], 4).unwrap().remove(0);
@@ -214,4 +227,36 @@ fn words_outside_the_vocabulary_are_told() {
     assert_eq!(places[4..], [0.0; 4]);
     assert_eq!(words.encode("a striped circle", &mut places), ["striped"]);
     assert_eq!(words.decode(&places), "a ? circle");
+}
+
+/// How many pixels are clearly of another colour.
+fn differing(a: &[f32], b: &[f32]) -> usize {
+    a.chunks_exact(3).zip(b.chunks_exact(3)).filter(|(p, q)| p.iter().zip(*q).any(|(x, y)| (x - y).abs() > 0.2)).count()
+}
+
+#[test]
+fn stripes_change_the_shape_alone() {
+    let (n, size) = (64, 32);
+    let each = size * size * 3;
+    let get = |fill| {
+        let source = DataSource::Shapes { size, label: ShapeLabel::Size, caption: true, fill, range: [0.0, 1.0] };
+        draw(opened(&source, n).as_ref(), n, &[each, SHAPE_CAPTION, 1], 3).unwrap()
+    };
+    let (plain, striped, any) = (get(ShapeFill::Plain), get(ShapeFill::Striped), get(ShapeFill::Any));
+    assert_eq!(plain[1..], striped[1..], "captions and labels");
+    let mut chosen = [0; 2];
+    for i in 0..n {
+        let at = |columns: &Vec<Vec<f32>>| columns[0][i * each..(i + 1) * each].to_vec();
+        let (p, s, a) = (at(&plain), at(&striped), at(&any));
+        // The ground is the same; about half of the shape has another colour, clearly so.
+        let ground = &p[..3];
+        let shape = p.chunks_exact(3).filter(|q| q.iter().zip(ground).any(|(x, y)| (x - y).abs() > 0.02)).count();
+        let changed = differing(&p, &s) as f32 / shape as f32;
+        assert!((0.25..0.75).contains(&changed), "image {i}: {changed} of the shape differ");
+        let outside = p.chunks_exact(3).zip(s.chunks_exact(3)).filter(|(x, _)| *x == ground);
+        assert!(outside.clone().count() > 100 && outside.clone().all(|(x, y)| x == y), "image {i}: the ground");
+        assert!(a == p || a == s, "image {i}: neither plain nor striped");
+        chosen[usize::from(a == s)] += 1;
+    }
+    assert!(chosen.iter().all(|&c| c > n / 4), "{chosen:?}");
 }

@@ -62,7 +62,7 @@ fn mnist_plain_and_gzip_are_the_same() {
         }
     }
     let column = Column::Image { c: 1, h: 32, w: 32 };
-    assert_eq!(probe(&mnist(&plain, 32)).unwrap(), StreamInfo { columns: vec![column, Column::Class(10)], len: Some(30) });
+    assert_eq!(probe(&mnist(&plain, 32)).unwrap(), StreamInfo::new(vec![column, Column::Class(10)], Some(30)));
 }
 
 #[test]
@@ -74,9 +74,9 @@ fn idx_has_the_shape_and_classes_of_its_files() {
     let idx =
         |labels: Option<&Path>, size| DataSource::Idx { images: text(&images), labels: labels.map(text), size, range: RANGE };
     let info = probe(&idx(Some(&labels), None)).unwrap();
-    assert_eq!(info, StreamInfo { columns: vec![Column::Image { c: 1, h: 5, w: 5 }, Column::Class(4)], len: Some(12) });
+    assert_eq!(info, StreamInfo::new(vec![Column::Image { c: 1, h: 5, w: 5 }, Column::Class(4)], Some(12)));
     let info = probe(&idx(None, Some(8))).unwrap();
-    assert_eq!(info, StreamInfo { columns: vec![Column::Image { c: 1, h: 8, w: 8 }], len: Some(12) });
+    assert_eq!(info, StreamInfo::new(vec![Column::Image { c: 1, h: 8, w: 8 }], Some(12)));
     let columns = draw(opened(&idx(None, None), 12).as_ref(), 12, &[25], 0).unwrap();
     assert!(columns[0].iter().all(|x| (-1.0..=-0.9).contains(x)), "bytes 0 to 11 are near the lower end");
 }

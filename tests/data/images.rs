@@ -11,7 +11,16 @@ use std::fs;
 use std::path::Path;
 
 fn images(dir: &Path, size: usize) -> DataSource {
-    DataSource::Images { dir: text(dir), size, load: None, crop: Crop::Center, flip: false, channels: 3, range: [0.0, 255.0] }
+    DataSource::Images {
+        dir: text(dir),
+        size,
+        load: None,
+        crop: Crop::Center,
+        flip: false,
+        channels: 3,
+        caption: false,
+        range: [0.0, 255.0],
+    }
 }
 
 fn colour(dir: &Path, name: &str, width: u32, height: u32, colour: [u8; 3]) {
@@ -32,7 +41,7 @@ fn folders_are_classes() {
     fs::write(dir.join("cat/.hidden.png"), "not an image").unwrap();
     fs::create_dir(dir.join("empty")).unwrap();
     let info = probe(&images(dir, 8)).unwrap();
-    assert_eq!(info, StreamInfo { columns: vec![Column::Image { c: 3, h: 8, w: 8 }, Column::Class(3)], len: Some(4) });
+    assert_eq!(info, StreamInfo::new(vec![Column::Image { c: 3, h: 8, w: 8 }, Column::Class(3)], Some(4)));
     let columns = draw(opened(&images(dir, 8), 4).as_ref(), 4, &[192, 1], 0).unwrap();
     let mut seen = Vec::new();
     for (image, label) in columns[0].chunks_exact(192).zip(&columns[1]) {
@@ -63,6 +72,7 @@ fn crop_flip_and_channels() {
         crop,
         flip,
         channels,
+        caption: false,
         range: [0.0, 255.0],
     };
     let center = draw(opened(&source(6, Crop::Center, false, 3), 1).as_ref(), 1, &[108], 0).unwrap().remove(0);

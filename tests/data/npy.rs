@@ -40,7 +40,7 @@ fn arrays_of_every_type_and_shape() {
         ("i64", npy(&path.with_extension("i64"), &[4, 3], C, &count().map(i64::from).collect::<Vec<_>>())),
     ];
     for (name, source) in vectors {
-        assert_eq!(probe(&source).unwrap(), StreamInfo { columns: vec![Column::Vector(3)], len: Some(4) }, "{name}");
+        assert_eq!(probe(&source).unwrap(), StreamInfo::new(vec![Column::Vector(3)], Some(4)), "{name}");
         assert_eq!(samples(&source, 4, 3), expected, "{name}");
     }
     // Element [i, j] stands at i + 4 j.
