@@ -71,15 +71,15 @@ enum Pictures {
 
 /// What `mnist(DIR)` holds.
 /// Errors: as [`open_mnist`], as far as the headers tell.
-pub fn probe_mnist(dir: &Path, size: usize) -> Result<StreamInfo, DataError> {
+pub fn probe_mnist(dir: &Path, size: usize, part: [f64; 2]) -> Result<StreamInfo, DataError> {
     let (images, labels) = find(dir)?;
-    let n = heads(&images, Some(&labels))?.sizes[0];
+    let n = share(heads(&images, Some(&labels))?.sizes[0], part).len();
     Ok(StreamInfo::new(vec![Column::Image { c: 1, h: size, w: size }, Column::Class(10)], Some(n as u64)))
 }
 
 /// What a pair of files holds; without labels there is only the image.
 /// Errors: as [`open`], as far as the headers and the labels tell.
-pub fn probe(images: &Path, labels: Option<&Path>, size: Option<usize>) -> Result<StreamInfo, DataError> {
+pub fn probe(images: &Path, labels: Option<&Path>, size: Option<usize>, part: [f64; 2]) -> Result<StreamInfo, DataError> {
     let sizes = heads(images, labels)?.sizes;
     let (h, w) = size.map_or((sizes[1], sizes[2]), |s| (s, s));
     let mut columns = vec![Column::Image { c: 1, h, w }];
@@ -87,14 +87,21 @@ pub fn probe(images: &Path, labels: Option<&Path>, size: Option<usize>) -> Resul
         let largest = content(labels, Content::Labels)?.1.into_iter().max().unwrap_or(0);
         columns.push(Column::Class(usize::from(largest) + 1));
     }
-    Ok(StreamInfo::new(columns, Some(sizes[0] as u64)))
+    Ok(StreamInfo::new(columns, Some(share(sizes[0], part).len() as u64)))
 }
 
 /// Opens `mnist(DIR)`: the training files where they are, else the test files.
 /// Errors: no such files, or they are not what they should be.
-pub fn open_mnist(dir: &Path, size: usize, range: [f64; 2], batch: usize, lane: Lane) -> Result<Idx, DataError> {
+pub fn open_mnist(
+    dir: &Path,
+    size: usize,
+    part: [f64; 2],
+    range: [f64; 2],
+    batch: usize,
+    lane: Lane,
+) -> Result<Idx, DataError> {
     let (images, labels) = find(dir)?;
-    let idx = open(&images, Some(&labels), Some(size), range, batch, lane)?;
+    let idx = open(&images, Some(&labels), Some(size), part, range, batch, lane)?;
     match idx.labels.iter().flatten().position(|&l| l > 9) {
         Some(at) => {
             let problem = FileProblem::new(&labels, format!("label {at} is no digit")).expected("labels from 0 to 9");
@@ -111,14 +118,21 @@ pub fn open(
     images: &Path,
     labels: Option<&Path>,
     size: Option<usize>,
+    part: [f64; 2],
     range: [f64; 2],
     batch: usize,
     lane: Lane,
 ) -> Result<Idx, DataError> {
     heads(images, labels)?;
-    let (sizes, bytes) = content(images, Content::Images)?;
-    let labels = labels.map(|l| Ok::<_, DataError>(content(l, Content::Labels)?.1)).transpose()?;
-    let (n, h, w) = (sizes[0], sizes[1], sizes[2]);
+    let (sizes, mut bytes) = content(images, Content::Images)?;
+    let mut labels = labels.map(|l| Ok::<_, DataError>(content(l, Content::Labels)?.1)).transpose()?;
+    let (h, w) = (sizes[1], sizes[2]);
+    let used = share(sizes[0], part);
+    let n = used.len();
+    keep(&mut bytes, used.start * h * w..used.end * h * w);
+    if let Some(labels) = &mut labels {
+        keep(labels, used);
+    }
     let epochs = Epochs::new(images, n as u64, batch, lane)?;
     let side = size.map_or([w, h], |s| [s, s]);
     let pictures = if side == [w, h] {
@@ -134,6 +148,17 @@ pub fn open(
         Pictures::Scaled(Shelf::new(n, kept, epochs.order(0), Box::new(make)))
     };
     Ok(Idx { pictures, labels, side, levels: pixels::levels(range), epochs })
+}
+
+/// Which of `n` images a part of them has.
+fn share(n: usize, part: [f64; 2]) -> std::ops::Range<usize> {
+    let at = |x: f64| ((x * n as f64).round() as usize).min(n);
+    at(part[0])..at(part[1])
+}
+
+fn keep(bytes: &mut Vec<u8>, range: std::ops::Range<usize>) {
+    bytes.truncate(range.end);
+    bytes.drain(..range.start.min(bytes.len()));
 }
 
 impl Source for Idx {

@@ -59,8 +59,10 @@ pub fn probe(source: &DataSource) -> Result<StreamInfo, String> {
             let info = probe(of)?;
             return Ok(StreamInfo::new(info.columns.get(*column).cloned().into_iter().collect(), info.len));
         }
-        DataSource::Mnist { dir, size, .. } => idx::probe_mnist(Path::new(dir), *size),
-        DataSource::Idx { images, labels, size, .. } => idx::probe(Path::new(images), labels.as_deref().map(Path::new), *size),
+        DataSource::Mnist { dir, size, part, .. } => idx::probe_mnist(Path::new(dir), *size, *part),
+        DataSource::Idx { images, labels, size, part, .. } => {
+            idx::probe(Path::new(images), labels.as_deref().map(Path::new), *size, *part)
+        }
         DataSource::Images { dir, size, channels, caption, .. } => images::probe(Path::new(dir), *size, *channels, *caption),
         DataSource::Pairs { dir: Some(dir), layout, size, channels, .. } => {
             images::pairs::probe(Path::new(dir), *layout, *size, *channels)
@@ -88,9 +90,11 @@ pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result
         DataSource::Captions { of, stream, column, mismatched } => {
             Ok(Box::new(captions::Captions::new(open(of, batch, seed, *stream)?, *column, batch, *mismatched)))
         }
-        DataSource::Mnist { dir, size, range } => Ok(Box::new(idx::open_mnist(Path::new(dir), *size, *range, batch, lane)?)),
-        DataSource::Idx { images, labels, size, range } => {
-            Ok(Box::new(idx::open(Path::new(images), labels.as_deref().map(Path::new), *size, *range, batch, lane)?))
+        DataSource::Mnist { dir, size, part, range } => {
+            Ok(Box::new(idx::open_mnist(Path::new(dir), *size, *part, *range, batch, lane)?))
+        }
+        DataSource::Idx { images, labels, size, part, range } => {
+            Ok(Box::new(idx::open(Path::new(images), labels.as_deref().map(Path::new), *size, *part, *range, batch, lane)?))
         }
         DataSource::Images { dir, size, load, crop, flip, channels, caption, range } => {
             let cut = images::Cut { size: *size, load: load.unwrap_or(*size), crop: *crop, flip: *flip, channels: *channels };

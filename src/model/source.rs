@@ -68,6 +68,8 @@ pub enum DataSource {
         dir: String,
         /// Height and width after scaling.
         size: usize,
+        /// Where the images that are used begin and end, from 0 to 1: `[0, 0.9]` leaves the last tenth for a test.
+        part: [f64; 2],
         /// Values of black and white.
         range: [f64; 2],
     },
@@ -79,6 +81,8 @@ pub enum DataSource {
         labels: Option<String>,
         /// Height and width after scaling; as stored when absent.
         size: Option<usize>,
+        /// Where the images that are used begin and end, from 0 to 1.
+        part: [f64; 2],
         /// Values of black and white.
         range: [f64; 2],
     },
@@ -304,6 +308,7 @@ pub enum Column {
 }
 
 const IMAGE_RANGE: Key = Key { name: "range", kind: Kind::Range, default: Default::Range(-1.0, 1.0) };
+const PART: Key = Key { name: "part", kind: Kind::Range, default: Default::Range(0.0, 1.0) };
 const POSITIVE: Kind = Kind::Real(0.0, 1e9);
 const SIDE: Kind = Kind::Whole(1, 4096);
 
@@ -372,9 +377,15 @@ const DATA: &[DataRule] = &[
         &[
             Key { name: "dir", kind: Kind::Text, default: Default::Required },
             Key { name: "size", kind: SIDE, default: Default::Number(28.0) },
+            PART,
             IMAGE_RANGE,
         ],
-        |a| DataSource::Mnist { dir: a.text("dir").into(), size: a.whole("size"), range: a.range("range") },
+        |a| DataSource::Mnist {
+            dir: a.text("dir").into(),
+            size: a.whole("size"),
+            part: a.range("part"),
+            range: a.range("range"),
+        },
     ),
     (
         "idx",
@@ -382,12 +393,14 @@ const DATA: &[DataRule] = &[
             Key { name: "images", kind: Kind::Text, default: Default::Required },
             Key { name: "labels", kind: Kind::Text, default: Default::Absent },
             Key { name: "size", kind: SIDE, default: Default::Absent },
+            PART,
             IMAGE_RANGE,
         ],
         |a| DataSource::Idx {
             images: a.text("images").into(),
             labels: a.given("labels").then(|| a.text("labels").into()),
             size: a.given("size").then(|| a.whole("size")),
+            part: a.range("part"),
             range: a.range("range"),
         },
     ),
@@ -517,6 +530,12 @@ fn contradiction(word: &str, source: &DataSource, args: &Args) -> Option<Diagnos
         let opacity = if word == "images" { ", 3 (colour) or 4 (with opacity)" } else { " or 3 (colour)" };
         let d = Diagnostic::new("E0206", args.span("channels"), "no image has 2 channels");
         return Some(d.expected(format!("1 (grey){opacity}")).found("2"));
+    }
+    if let DataSource::Mnist { part, .. } | DataSource::Idx { part, .. } = source
+        && (part[0] < 0.0 || part[1] > 1.0)
+    {
+        let d = Diagnostic::new("E0206", args.span("part"), "there is no such part");
+        return Some(d.expected("from 0 to 1, such as [0, 0.9]").found(format!("[{}, {}]", part[0], part[1])));
     }
     let DataSource::Pairs { dir, layout, size, load, crop, flip, channels, .. } = source else { return None };
     if *layout == PairLayout::Grey && *channels == 1 {

@@ -35,7 +35,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn mnist(dir: &Path, size: usize) -> DataSource {
-    DataSource::Mnist { dir: text(dir), size, range: [0.0, 255.0] }
+    DataSource::Mnist { dir: text(dir), size, part: [0.0, 1.0], range: [0.0, 255.0] }
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn idx_has_the_shape_and_classes_of_its_files() {
     fs::write(&images, gzip(&idx_images(12, 5))).unwrap();
     fs::write(&labels, [&[0, 0, 8, 1, 0, 0, 0, 12][..], &[3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2]].concat()).unwrap();
     let idx =
-        |labels: Option<&Path>, size| DataSource::Idx { images: text(&images), labels: labels.map(text), size, range: RANGE };
+        |labels: Option<&Path>, size| DataSource::Idx { images: text(&images), labels: labels.map(text), size, part: [0.0, 1.0], range: RANGE };
     let info = probe(&idx(Some(&labels), None)).unwrap();
     assert_eq!(info, StreamInfo::new(vec![Column::Image { c: 1, h: 5, w: 5 }, Column::Class(4)], Some(12)));
     let info = probe(&idx(None, Some(8))).unwrap();
@@ -121,7 +121,7 @@ fn broken_idx_files() {
     ];
     let mut out = String::new();
     for (what, images, labels) in cases {
-        let source = DataSource::Idx { images, labels, size: None, range: RANGE };
+        let source = DataSource::Idx { images, labels, size: None, part: [0.0, 1.0], range: RANGE };
         writeln!(out, "---- {what}\n{}\n", failure(dir, &source)).unwrap();
     }
     insta::assert_snapshot!(out);
@@ -180,4 +180,22 @@ fn an_epoch_has_every_sample_once() {
     let order = |seed, stream| draw(open(&mnist(dir.path(), 2), 53, seed, stream).unwrap().as_ref(), 53, &[4], 0).unwrap();
     assert_ne!(order(1, 0), order(2, 0), "another seed");
     assert_ne!(order(1, 0), order(1, 1), "another stream");
+}
+
+#[test]
+fn parts_of_a_data_set_share_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("train-images-idx3-ubyte"), idx_images(30, 28)).unwrap();
+    fs::write(dir.path().join("train-labels-idx1-ubyte"), idx_labels(30)).unwrap();
+    let part = |part| DataSource::Mnist { dir: text(dir.path()), size: 28, part, range: [0.0, 255.0] };
+    let seen = |source: &DataSource, n: usize| {
+        assert_eq!(probe(source).unwrap().len, Some(n as u64));
+        let columns = draw(opened(source, n).as_ref(), n, &[784, 1], 0).unwrap();
+        let mut shades: Vec<u32> = columns[0].chunks_exact(784).map(|image| image[0] as u32).collect();
+        shades.sort_unstable();
+        shades
+    };
+    let (first, rest) = (seen(&part([0.0, 0.9]), 27), seen(&part([0.9, 1.0]), 3));
+    assert_eq!([first, rest].concat(), seen(&part([0.0, 1.0]), 30));
+    assert!(open(&part([0.5, 0.501]), 4, 1, 0).is_err(), "no image is left");
 }
