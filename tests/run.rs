@@ -190,3 +190,73 @@ fn an_interrupt_finishes_the_step_and_saves() {
     assert!(names(&b.at("r/checkpoints")).contains(&saved), "{saved}");
     b.ok(&["sample", "r", "-o", "after.png"]);
 }
+
+/// Grows from 8 to 16 pixels, with styles.
+const GROWING: &str = "gan: growing\n\ndata:\n  x: shapes(size=16)\n\nnoise:\n  z: normal(4)\n\nnets:\n  M(z) -> w[4]: dense(4)\n  \
+S(w) -> x:\n    - const(8, 4, 4) | noise_inject | adain(w)\n    - grow r in [8, 16]:\n        \
+- upsample(2) | conv(8, 3, pad=1) | leaky_relu(0.2) | adain(w)\n      to_image: conv(3, 1)\n  D(x) -> 1:\n    - shrink r in [16, 8]:\n        \
+- conv(8, 3, pad=1) | leaky_relu(0.2) | avg_pool(2)\n      from_image: conv(8, 1)\n    - flatten | dense(1)\n\ngame:\n  \
+min D: E[softplus(D(S(M(z))))] + E[softplus(-D(x))]\n  min M, S: E[softplus(-D(S(M(z))))]\n\ntrain:\n  batch: 4\n  images: 40\n  \
+optimizer: adam(1e-2)\n  grow: {start: 8, steady: 16, fade: 8}\n  ema: 0.9\n  checkpoint: 3\n\nsample:\n  nets: [M, S]\n  truncation: 0.7\n";
+
+#[test]
+fn a_growing_run_resumes_at_its_stage_and_its_styles_can_be_mixed() {
+    let b = Bench::new();
+    std::fs::write(b.at("growing.gan"), GROWING).expect("the spec is written");
+    b.ok(&["run", "growing.gan", "--out", "whole"]);
+    // Stopped in the first stage, resumed there and stopped in the second, and resumed once more.
+    b.ok(&["run", "growing.gan", "--out", "parts", "--steps", "3"]);
+    b.ok(&["sample", "parts", "-n", "4", "-o", "early.npy"]);
+    b.ok(&["run", "growing.gan", "--resume", "parts", "--steps", "5"]);
+    b.ok(&["run", "growing.gan", "--resume", "parts"]);
+    let last = "checkpoints/step-00000010.safetensors";
+    assert_eq!(std::fs::read(b.at("whole").join(last)).expect("a file"), std::fs::read(b.at("parts").join(last)).expect("a file"));
+    b.ok(&["sample", "parts", "-n", "4", "-o", "late.npy"]);
+    let size = |name: &str| std::fs::metadata(b.at(name)).expect("a file").len();
+    // Images of 8 x 8 in the first stage, of 16 x 16 in the second.
+    assert_eq!((size("early.npy") - 128, size("late.npy") - 128), (4 * 3 * 64 * 4, 4 * 3 * 256 * 4));
+    b.ok(&["sample", "whole", "--mix", "-o", "mix.png"]);
+    b.ok(&["sample", "whole", "--interpolate", "-n", "16", "-o", "between.npy"]);
+    b.ok(&["sample", "whole", "--truncation", "0", "-n", "4", "-o", "mean.npy"]);
+    b.ok(&["sample", "whole", "-n", "4", "-o", "usual.npy"]);
+    let values = |name: &str| -> Vec<f32> {
+        let bytes = std::fs::read(b.at(name)).expect("a file");
+        bytes[128..].chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect()
+    };
+    // Without the noise of pixels, which starts at 0 and has learned little, truncation to 0 leaves the mean style alone.
+    let spread = |name: &str| {
+        let v = values(name);
+        let each = v.len() / 4;
+        (0..each).map(|i| (v[i] - v[each + i]).abs()).fold(0.0, f32::max)
+    };
+    assert!(spread("mean.npy") < 0.2 * spread("usual.npy"), "{} {}", spread("mean.npy"), spread("usual.npy"));
+    let plain = b.fails(2, &["sample", "whole", "--class", "3", "-o", "x.png"]);
+    assert!(plain.contains("not conditional"), "{plain}");
+}
+
+#[test]
+fn samples_are_of_the_class_or_text_that_is_asked_for() {
+    let b = Bench::new();
+    let spec = "gan: asked\n\ndata:\n  x, t, y: shapes(size=8, caption=true)\n\nnoise:\n  z: normal(2)\n\nnets:\n  \
+        G(z, t, y) -> x: concat(one_hot(y), mean(embed(t, 4), axis=tokens)) | dense(3*8*8) | reshape(3, 8, 8)\n  \
+        D(x) -> 1: flatten | dense(1)\n\ngame:\n  min D: E[softplus(D(G(z, t, y)))] + E[softplus(-D(x))]\n  \
+        min G: E[softplus(-D(G(z, t, y)))]\n\ntrain:\n  batch: 4\n  steps: 2\n  optimizer: adam(1e-2)\n";
+    std::fs::write(b.at("asked.gan"), spec).expect("the spec is written");
+    b.ok(&["run", "asked.gan", "--out", "r"]);
+    let draw = |args: &[&str]| {
+        b.ok(&[&["sample", "r", "-n", "8", "-o", "s.npy"], args].concat());
+        std::fs::read(b.at("s.npy")).expect("a file")
+    };
+    let circles = draw(&["--class", "0", "--text", "a small red circle"]);
+    assert_eq!(circles, draw(&["--class", "0", "--text", "A small, RED circle!"]));
+    assert_ne!(circles, draw(&["--class", "1", "--text", "a small red circle"]));
+    assert_ne!(circles, draw(&["--class", "0", "--text", "a small blue circle"]));
+    let text = b.ok(&["sample", "r", "--text", "a striped circle", "-o", "s.png"]);
+    assert!(String::from_utf8_lossy(&text.stderr).contains("no caption of the data has: striped"));
+    let unknown = b.fails(2, &["sample", "r", "--text", "zebra", "-o", "s.png"]);
+    assert!(unknown.contains("no word of \"zebra\""), "{unknown}");
+    let class = b.fails(2, &["sample", "r", "--class", "4", "-o", "s.png"]);
+    assert!(class.contains("from 0 to 3"), "{class}");
+    let mix = b.fails(2, &["sample", "r", "--mix", "-o", "s.png"]);
+    assert!(mix.contains("nets: [M, S]"), "{mix}");
+}
