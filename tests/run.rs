@@ -1,5 +1,8 @@
 //! Training runs from the command line: what they leave behind, how they stop, go on and fail.
 
+#[path = "run/translate.rs"]
+mod translate;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -13,6 +13,7 @@ mod pictures;
 mod replay;
 mod run;
 mod sample;
+mod translate;
 
 use crate::diag::{Sources, render};
 use crate::driver::{self, Checked};

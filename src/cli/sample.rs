@@ -1,6 +1,7 @@
 //! `ganc sample`: draws from a trained run.
 
 use super::pictures::Look;
+use super::translate::{Job, translate};
 use super::{Failure, SpecArgs, host, io, model};
 use crate::build::FeedSource;
 use crate::driver;
@@ -22,6 +23,15 @@ pub struct Sample {
     /// Of the random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Translate every image or WAV file of this folder instead of drawing; -o names the folder for the results
+    #[arg(long, value_name = "DIR", requires = "net", conflicts_with = "n")]
+    from: Option<PathBuf>,
+    /// The net that translates
+    #[arg(long, value_name = "NET", requires = "from")]
+    net: Option<String>,
+    /// A net that translates back: -o then also gets triples.png, with before, after and back
+    #[arg(long, value_name = "NET", requires = "from")]
+    back: Option<String>,
     /// FILE.png a grid (or a plot of points), FILE.npy raw numbers [n, ...], otherwise a folder of images
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -35,6 +45,10 @@ const BATCH: usize = 64;
 
 /// Runs the command.
 pub fn run(c: Sample) -> Result<(), Failure> {
+    if let (Some(from), Some(net)) = (&c.from, &c.net) {
+        let back = c.back.as_deref();
+        return translate(&Job { run: &c.run, from, net, back, to: &c.output, seed: c.seed, threads: c.threads });
+    }
     let Loaded { tensors, path } = load_run(&c.run)?;
     let model = model(&SpecArgs { spec: c.run.join(RESOLVED), set: Vec::new() })?;
     let program = driver::program(&model, Some(BATCH));
