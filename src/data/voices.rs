@@ -114,7 +114,7 @@ impl Voices {
                 if out.len() >= len {
                     break;
                 }
-                if (i - skip) % BLOCK == 0 {
+                if (i - skip).is_multiple_of(BLOCK) {
                     // The mouth moves to the vowel's shape within some 20 ms.
                     if let Some(vowel) = segment.vowel {
                         let step = (BLOCK as f64 / (0.02 * f64::from(rate))).min(1.0);

@@ -74,6 +74,20 @@ fn every_kind_of_file_is_the_same_sound() {
 }
 
 #[test]
+fn a_sample_that_is_no_number_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.wav");
+    let spec = WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 32, sample_format: SampleFormat::Float };
+    for bad in [f32::NAN, f32::INFINITY, -1e30] {
+        let mut w = WavWriter::create(&path, spec).unwrap();
+        [0.5, bad, 0.5].into_iter().for_each(|x| w.write_sample(x).unwrap());
+        w.finalize().unwrap();
+        let said = wav::read(&path, 8000).unwrap_err().sentence();
+        assert!(said.contains("a sample is no sound") && said.contains("at sample 1"), "{said}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_below_half_the_rate_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.wav");
