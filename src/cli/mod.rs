@@ -17,6 +17,7 @@ mod run;
 mod sample;
 mod stages;
 mod styles;
+mod translate;
 
 use crate::diag::{Sources, render};
 use crate::driver::{self, Checked};

@@ -2,6 +2,7 @@
 
 use super::inputs::{Ask, Inputs};
 use super::pictures::Look;
+use super::translate::{Job, translate};
 use super::{Failure, host, io, styles, trained};
 use crate::build::{FeedSource, Program};
 use crate::data::Source;
@@ -40,6 +41,15 @@ pub struct Sample {
     /// A grid that takes coarse, middle and fine styles of the images on top for those on the left (nets with a mapping)
     #[arg(long, conflicts_with_all = ["interpolate", "n"])]
     mix: bool,
+    /// Translate every image or WAV file of this folder instead of drawing; -o names the folder for the results
+    #[arg(long, value_name = "DIR", requires = "net", conflicts_with = "n")]
+    from: Option<PathBuf>,
+    /// The net that translates
+    #[arg(long, value_name = "NET", requires = "from")]
+    net: Option<String>,
+    /// A net that translates back: -o then also gets triples.png, with before, after and back
+    #[arg(long, value_name = "NET", requires = "from")]
+    back: Option<String>,
     /// FILE.png a grid (or a plot of points), FILE.npy raw numbers [n, ...], otherwise a folder of images
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
@@ -135,6 +145,10 @@ impl Drawn {
 
 /// Runs the command.
 pub fn run(c: Sample) -> Result<(), Failure> {
+    if let (Some(from), Some(net)) = (&c.from, &c.net) {
+        let back = c.back.as_deref();
+        return translate(&Job { run: &c.run, from, net, back, to: &c.output, seed: c.seed, threads: c.threads });
+    }
     let mut t = Trained::load(&c.run, BATCH, c.threads)?;
     if let Some(psi) = c.truncation {
         t.set("truncation", psi)?;

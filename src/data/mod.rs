@@ -14,7 +14,7 @@ mod fft;
 mod glyphs;
 mod idx;
 pub mod images;
-mod listing;
+pub mod listing;
 mod loader;
 pub mod mel;
 mod npy;
@@ -24,12 +24,14 @@ mod points;
 mod resample;
 mod shapes;
 mod shelf;
-mod speech;
+pub mod speech;
 mod voices;
 pub mod wav;
 
 pub use error::{DataError, FileProblem};
+pub use fft::Complex;
 pub use loader::{Batch, Loader};
+
 pub use pixels::{Pixels, levels};
 pub use shapes::{COLOURS, SHAPES, SIZES};
 

@@ -30,6 +30,8 @@ const OPENING: f64 = 0.40;
 const CLOSING: f64 = 0.16;
 /// Entries of the table of a pulse.
 const PULSE: usize = 1024;
+/// Height of a pulse, so that vowels stay below full scale.
+const LEVEL: f64 = 0.016;
 /// Samples for which the resonators stay the same.
 const BLOCK: usize = 64;
 /// Loudness of breath, relative to the pulses.
@@ -87,7 +89,7 @@ impl Voices {
             }
         };
         let at = |i: usize| i as f64 / PULSE as f64;
-        let pulse = (0..PULSE).map(|i| ((flow(at(i + 1)) - flow(at(i))) * PULSE as f64 * 0.1) as f32).collect();
+        let pulse = (0..PULSE).map(|i| ((flow(at(i + 1)) - flow(at(i))) * PULSE as f64 * LEVEL) as f32).collect();
         Voices { speaker, sound, mel: Mel::new(sound.rate, sound.mels), pulse, lane }
     }
 
@@ -112,7 +114,7 @@ impl Voices {
                 if out.len() >= len {
                     break;
                 }
-                if (i - skip) % BLOCK == 0 {
+                if (i - skip).is_multiple_of(BLOCK) {
                     // The mouth moves to the vowel's shape within some 20 ms.
                     if let Some(vowel) = segment.vowel {
                         let step = (BLOCK as f64 / (0.02 * f64::from(rate))).min(1.0);

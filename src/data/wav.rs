@@ -89,7 +89,7 @@ pub fn read(path: &Path, rate: usize) -> Result<Vec<f32>, FileProblem> {
     };
     let samples = samples.map_err(|e| broken(path, &e))?;
     // Far above full scale there is no sound, and the spectrum would overflow.
-    if let Some(at) = samples.iter().position(|x| !(x.abs() <= 1000.0)) {
+    if let Some(at) = samples.iter().position(|x| !x.is_finite() || x.abs() > 1000.0) {
         let p = FileProblem::new(path, "a sample is no sound").expected("numbers about -1 to 1");
         return Err(p.found(format!("{} at sample {at}", samples[at])));
     }

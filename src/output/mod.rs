@@ -9,6 +9,7 @@ pub mod images;
 pub mod metrics;
 pub mod progress;
 pub mod scatter;
+pub mod sound;
 
 pub use folder::RunFolder;
 pub use metrics::Metrics;

@@ -5,6 +5,9 @@ mod idx;
 mod images;
 mod loader;
 mod npy;
+mod pairs;
+mod speech;
+mod texts;
 
 use ganc::data::{DataError, Source, open};
 use ganc::model::DataSource;

@@ -72,7 +72,7 @@ fn matched(a: &Path, in_a: Listing, b: &Path, in_b: Listing) -> Result<Vec<(Path
     // In order, the first difference is a file without its other half, on the side whose name comes first.
     let odd = |path: &Path, other: &Path| {
         let p = FileProblem::new(path, "this image has no other half").expected(format!("the same name in {}", other.display()));
-        let p = if n == m { p } else { p.found(format!("{n} images in {} and {m} in {}", a.display(), b.display())) };
+        let p = if n == m { p } else { p.found(format!("names: {n} in {}, {m} in {}", a.display(), b.display())) };
         DataError::from(p.hint("both folders must have the same names"))
     };
     let mut pairs = Vec::with_capacity(n);

@@ -1,6 +1,6 @@
 //! Where random inputs come from: the calls of the `noise` section, as typed settings.
 
-use super::POSITIVE;
+use super::table::POSITIVE;
 use crate::diag::{Diagnostic, Span};
 use crate::graph::Shape;
 use crate::model::args::{Default, Evaluate, Key, Kind, read, signature};
