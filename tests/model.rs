@@ -1,6 +1,6 @@
 //! Trees to models, models to programs: the inputs are the specs and `tests/model/*.gan`.
 
-use ganc::build::{Init, FeedSource, Program, ScalarRule, StateRole, build};
+use ganc::build::{FeedSource, Init, Program, ScalarRule, StateRole, build};
 use ganc::diag::{Sources, render};
 use ganc::graph::{Graph, Op, Role, Sink, Source, verify};
 use ganc::model::{self, DataSource, Model, StreamInfo};
@@ -482,4 +482,12 @@ fn the_table_of_layers_counts_weights_and_work() {
     // torchsummary's counts for DCGAN's nets: 3,576,704 and 2,765,568.
     assert!(lines.iter().any(|l| l.contains("3576704 weights")) && lines.iter().any(|l| l.contains("2765568 weights")));
     insta::assert_snapshot!("summary_of_dcgan", lines.join("\n"));
+}
+
+#[test]
+fn the_page_of_unknown_layers_names_every_layer() {
+    let page = ganc::diag::explain::page("E0202").expect("a page").text;
+    let has = |word: &str| page.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|w| w == word);
+    let missing: Vec<&str> = model::layers::all().map(|d| d.word).filter(|w| !has(w)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

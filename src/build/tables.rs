@@ -1,6 +1,6 @@
 //! The tables of a program: states, feeds and scalars, filled before and while the graphs are built.
 
-use super::program::{Init, Decay, Feed, FeedSource, Layout, Scalar, ScalarRule, Schedule, State, StateRole};
+use super::program::{Decay, Feed, FeedSource, Init, Layout, Scalar, ScalarRule, Schedule, State, StateRole};
 use crate::graph::{FeedId, ScalarId, Shape, StateId};
 use crate::model::layers::{Draw, SlotKind, identity, inside, to_user};
 use crate::model::train::{Moment, Optimizer, Rule};

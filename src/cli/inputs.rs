@@ -102,7 +102,10 @@ impl Inputs {
             match &r.ty {
                 Type::Class(n) => {
                     if let Some(k) = ask.class.filter(|k| k >= n) {
-                        return Err(Failure::Usage(format!("there is no class {k}: expected a whole number from 0 to {}", n - 1)));
+                        return Err(Failure::Usage(format!(
+                            "there is no class {k}: expected a whole number from 0 to {}",
+                            n - 1
+                        )));
                     }
                     for (i, v) in values.iter_mut().enumerate() {
                         *v = ask.class.unwrap_or((first + i) % n) as f32;

@@ -18,10 +18,22 @@ pub struct New {
 /// The built-in specs.
 const SPECS: &[(&str, &str)] = &[
     ("digits", include_str!("../../specs/digits.gan")),
-    ("dcgan", include_str!("../../specs/dcgan.gan")),
     ("ring", include_str!("../../specs/ring.gan")),
+    ("grid", include_str!("../../specs/grid.gan")),
     ("vanilla", include_str!("../../specs/vanilla.gan")),
+    ("dcgan", include_str!("../../specs/dcgan.gan")),
+    ("cgan", include_str!("../../specs/cgan.gan")),
+    ("acgan", include_str!("../../specs/acgan.gan")),
+    ("projection", include_str!("../../specs/projection.gan")),
     ("wgan_gp", include_str!("../../specs/wgan_gp.gan")),
+    ("sngan", include_str!("../../specs/sngan.gan")),
+    ("pix2pix", include_str!("../../specs/pix2pix.gan")),
+    ("cyclegan", include_str!("../../specs/cyclegan.gan")),
+    ("text", include_str!("../../specs/text.gan")),
+    ("voices", include_str!("../../specs/voices.gan")),
+    ("stylegan", include_str!("../../specs/stylegan.gan")),
+    ("vae", include_str!("../../specs/vae.gan")),
+    ("cvae", include_str!("../../specs/cvae.gan")),
 ];
 
 /// Runs the command.

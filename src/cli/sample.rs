@@ -94,7 +94,9 @@ impl Trained {
     pub fn set(&mut self, scalar: &str, value: f32) -> Result<(), Failure> {
         let Some(id) = self.program.scalar(scalar) else {
             let name = &self.model.name;
-            return Err(Failure::Usage(format!("{name} has no `{scalar}`: its `sample` section names no mapping net with `nets`")));
+            return Err(Failure::Usage(format!(
+                "{name} has no `{scalar}`: its `sample` section names no mapping net with `nets`"
+            )));
         };
         self.memory.set_scalar(id, value);
         Ok(())
@@ -184,7 +186,8 @@ pub fn run(c: Sample) -> Result<(), Failure> {
         draw += 1;
     }
     samples.truncate(n * each);
-    let look = Look::new(&t.model, &t.program).map(|l| if c.interpolate { l.in_columns(STEPS) } else { l.by_class(inputs.classes()) });
+    let look =
+        Look::new(&t.model, &t.program).map(|l| if c.interpolate { l.in_columns(STEPS) } else { l.by_class(inputs.classes()) });
     deliver(&c.output, &shape, &samples, look)?;
     eprintln!("wrote {n} sample(s) of {} to {}", t.model.name, c.output.display());
     Ok(())

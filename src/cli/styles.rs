@@ -66,7 +66,9 @@ fn borders(places: usize) -> (usize, usize) {
 /// Writes the grid of `--mix`: on top and on the left are images; the others are those on the left with the coarse (first two
 /// rows), middle (next two) or fine styles (last two) of the one on top.
 pub fn mix(c: &Sample, mut t: Trained) -> Result<(), Failure> {
-    let none = || Failure::Usage("`--mix` needs a spec whose `sample` section names a mapping and a synthesis net: `nets: [M, S]`".into());
+    let none = || {
+        Failure::Usage("`--mix` needs a spec whose `sample` section names a mapping and a synthesis net: `nets: [M, S]`".into())
+    };
     let mut sampling = t.sampling("mix")?.ok_or_else(none)?;
     let places = synthesis(&t.model).map(|n| t.model.nets[n.index()].places()[0]).ok_or_else(none)?;
     let (middle, fine) = borders(places);

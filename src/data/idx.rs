@@ -92,14 +92,7 @@ pub fn probe(images: &Path, labels: Option<&Path>, size: Option<usize>, part: [f
 
 /// Opens `mnist(DIR)`: the training files where they are, else the test files.
 /// Errors: no such files, or they are not what they should be.
-pub fn open_mnist(
-    dir: &Path,
-    size: usize,
-    part: [f64; 2],
-    range: [f64; 2],
-    batch: usize,
-    lane: Lane,
-) -> Result<Idx, DataError> {
+pub fn open_mnist(dir: &Path, size: usize, part: [f64; 2], range: [f64; 2], batch: usize, lane: Lane) -> Result<Idx, DataError> {
     let (images, labels) = find(dir)?;
     let idx = open(&images, Some(&labels), Some(size), part, range, batch, lane)?;
     match idx.labels.iter().flatten().position(|&l| l > 9) {

@@ -116,7 +116,9 @@ fn judge(
 fn built_in(like: &Stream, [c, h, w]: [usize; 3], range: [f64; 2]) -> Option<Stream> {
     let (source, word) = match c {
         1 if h == w && h <= 256 => (DataSource::Digits { size: h, range }, "digits"),
-        3 if h == w && h <= 1024 => (DataSource::Shapes { size: h, label: ShapeLabel::Shape, caption: false, fill: ShapeFill::Plain, range }, "shapes"),
+        3 if h == w && h <= 1024 => {
+            (DataSource::Shapes { size: h, label: ShapeLabel::Shape, caption: false, fill: ShapeFill::Plain, range }, "shapes")
+        }
         _other => return None,
     };
     let shown = format!("{word}(size={h}, range=[{}, {}])", range[0], range[1]);

@@ -22,10 +22,13 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "E0202",
         title: "unknown layer or function",
-        text: "Layers: dense, conv, conv_t, batch_norm, layer_norm, dropout, reshape, flatten, concat, upsample, avg_pool, max_pool, \
-            global_avg_pool, relu, leaky_relu, prelu, elu, gelu, silu, tanh, sigmoid, softplus; and the blocks of the \
-            spec.\n\nFunctions in objectives: E[...], log, exp, sqrt, abs, min, max, sum, mean, norm, softplus, sigmoid, tanh, \
-            relu, bce, mse, detach, grad; and the nets of the spec.\
+        text: "Layers: dense, conv, conv_t; batch_norm, layer_norm, instance_norm, group_norm, pixel_norm, \
+            conditional_batch_norm, adain; embed, mean(axis=tokens), project; dropout, noise_inject, minibatch_stddev, self_attention; \
+            reshape, flatten, concat, split, tile, const, bias; upsample, pixel_shuffle, blur, reflect_pad, replication_pad; avg_pool, \
+            max_pool, global_avg_pool; relu, leaky_relu, prelu, elu, gelu, silu, tanh, sigmoid, softplus, glu; and the blocks of the \
+            spec. Around them: for, repeat, residual, grow, shrink.\
+            \n\nFunctions in objectives: E[...], log, exp, sqrt, abs, min, max, sum, mean, norm, softplus, sigmoid, tanh, \
+            relu, bce, mse, cross_entropy, one_hot, detach, grad, every, until, history, mix_styles; and the nets of the spec.\
             \n\nWrong:\n\n    - conv(64, 4) | rellu\n\nRight:\n\n    - conv(64, 4) | relu\n",
     },
     Page {

@@ -124,7 +124,10 @@ impl<'a> Resolver<'a> {
             );
             return None;
         };
-        items.iter().map(|e| self.number(e).filter(|x| x.fract() == 0.0 && (1.0..=65_536.0).contains(x)).map(|x| x as usize)).collect()
+        items
+            .iter()
+            .map(|e| self.number(e).filter(|x| x.fract() == 0.0 && (1.0..=65_536.0).contains(x)).map(|x| x as usize))
+            .collect()
     }
 
     /// Reads `{start: 8, steady: 600k, fade: 600k}`.
@@ -197,7 +200,15 @@ impl<'a> Resolver<'a> {
     }
 
     /// Expands `grow` or `shrink` for this stage.
-    pub fn grow(&mut self, up: bool, var: &'a Name, body: &'a [Stmt], image: Option<&'a (Name, Vec<Stmt>)>, flow: Val, span: Span) -> Val {
+    pub fn grow(
+        &mut self,
+        up: bool,
+        var: &'a Name,
+        body: &'a [Stmt],
+        image: Option<&'a (Name, Vec<Stmt>)>,
+        flow: Val,
+        span: Span,
+    ) -> Val {
         let Some(growth) = self.growing.clone() else { return self.unknown(span) };
         let Some((_, image)) = image else {
             let (word, key) = if up { ("grow", "to_image") } else { ("shrink", "from_image") };
@@ -208,7 +219,11 @@ impl<'a> Resolver<'a> {
             );
             return self.unknown(span);
         };
-        if up { self.grow_up(&growth, var, body, image, flow, span) } else { self.shrink_down(&growth, var, body, image, flow, span) }
+        if up {
+            self.grow_up(&growth, var, body, image, flow, span)
+        } else {
+            self.shrink_down(&growth, var, body, image, flow, span)
+        }
     }
 
     fn grow_up(&mut self, g: &Growth, var: &'a Name, body: &'a [Stmt], image: &'a [Stmt], flow: Val, span: Span) -> Val {
@@ -265,9 +280,13 @@ impl<'a> Resolver<'a> {
         let place = self.spec.train.iter().find(|s| s.key.text == "grow").map_or(self.top(), |s| s.key.span);
         let reached = g.levels[g.stage_at(steps.saturating_sub(1), batch)];
         self.report(
-            Diagnostic::new("W0506", place, format!("training ends before the nets are grown, at {reached} of {} px", g.levels[last]))
-                .label(format!("{} of growing and {}", plural(g.begin(last, batch) as usize, "step"), plural(steps as usize, "step")))
-                .hint("train for longer, or shorten `steady` and `fade`"),
+            Diagnostic::new(
+                "W0506",
+                place,
+                format!("training ends before the nets are grown, at {reached} of {} px", g.levels[last]),
+            )
+            .label(format!("{} of growing and {}", plural(g.begin(last, batch) as usize, "step"), plural(steps as usize, "step")))
+            .hint("train for longer, or shorten `steady` and `fade`"),
         );
     }
 }

@@ -110,7 +110,8 @@ impl<'a> Resolver<'a> {
         };
         let [(mapping, _), (synthesis, place)] = names[..] else {
             self.report(
-                Diagnostic::new("E0205", s.key.span, "`nets` names the mapping and the synthesis net").expected("such as `[M, S]`"),
+                Diagnostic::new("E0205", s.key.span, "`nets` names the mapping and the synthesis net")
+                    .expected("such as `[M, S]`"),
             );
             return None;
         };

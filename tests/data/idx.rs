@@ -71,8 +71,13 @@ fn idx_has_the_shape_and_classes_of_its_files() {
     let (images, labels) = (dir.path().join("pictures.gz"), dir.path().join("classes"));
     fs::write(&images, gzip(&idx_images(12, 5))).unwrap();
     fs::write(&labels, [&[0, 0, 8, 1, 0, 0, 0, 12][..], &[3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2]].concat()).unwrap();
-    let idx =
-        |labels: Option<&Path>, size| DataSource::Idx { images: text(&images), labels: labels.map(text), size, part: [0.0, 1.0], range: RANGE };
+    let idx = |labels: Option<&Path>, size| DataSource::Idx {
+        images: text(&images),
+        labels: labels.map(text),
+        size,
+        part: [0.0, 1.0],
+        range: RANGE,
+    };
     let info = probe(&idx(Some(&labels), None)).unwrap();
     assert_eq!(info, StreamInfo::new(vec![Column::Image { c: 1, h: 5, w: 5 }, Column::Class(4)], Some(12)));
     let info = probe(&idx(None, Some(8))).unwrap();

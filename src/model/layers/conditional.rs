@@ -18,11 +18,7 @@ pub const TABLE: &[Definition] = &[
         ],
         make: conditional_batch_norm,
     },
-    Definition {
-        word: "project",
-        keys: &[Key { name: "y", kind: Kind::Labels, default: Default::Required }],
-        make: project,
-    },
+    Definition { word: "project", keys: &[Key { name: "y", kind: Kind::Labels, default: Default::Required }], make: project },
 ];
 
 /// A batch norm whose scale and shift are looked up by the label: `weight` `[classes, C]` starts at 1, `bias` at 0.

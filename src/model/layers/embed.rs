@@ -58,7 +58,8 @@ fn embed(args: &Args, m: &mut Make) -> Option<Made> {
 
 fn mean(_: &Args, m: &mut Make) -> Option<Made> {
     let &[c, _] = m.input else {
-        return m.wrong_input("a sequence: [channels, time], such as an embedded text", "without an axis, `mean` takes any shape");
+        return m
+            .wrong_input("a sequence: [channels, time], such as an embedded text", "without an axis, `mean` takes any shape");
     };
     Some(Made::plain(Mean, vec![c]))
 }
