@@ -28,6 +28,8 @@ pub struct Look {
     real: Option<FeedId>,
 }
 
+/// Samples with what they were made from in a row of a picture.
+const GROUPS: usize = 4;
 /// Most classes that have a column each.
 const MOST_COLUMNS: usize = 16;
 /// Points in a plot.
@@ -104,7 +106,7 @@ impl Look {
             }
         }
         let shape = Shape { channels, ..image };
-        let columns = parts.len() * (self.columns / parts.len()).max(1);
+        let columns = parts.len() * GROUPS;
         let style = GridStyle { columns: Some(columns), ..GridStyle::USUAL };
         Ok(images::write_grid(path, &last(&all, shape), shape, self.range, style)?)
     }

@@ -114,6 +114,8 @@ def ganc(name, threads):
         path = Path(folder) / f"{spec}.gan"
         path.write_text(text)
         command = [GANC, "bench", path, "--batch", str(batch), "--threads", str(threads), "--json"]
+        if name == "dcgan":
+            command += ["--set", "let.f=64"]
         report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(report)["step_ms"]["median"]
 
