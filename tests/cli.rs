@@ -153,9 +153,9 @@ fn new_specs() {
     ]));
     assert_eq!(f.text("digits.gan"), before);
     assert!(!f.path("mine.gan").exists());
-    for like in ["digits", "dcgan", "ring", "vanilla", "wgan_gp"] {
+    for like in specs() {
         let name = format!("my_{like}");
-        f.good(&["new", &name, "--like", like]);
+        f.good(&["new", &name, "--like", &like]);
         let text = f.text(&format!("{name}.gan"));
         assert!(text.contains(&format!("gan: {name}\n")), "{text}");
         f.good(&["fmt", "--check", &format!("{name}.gan")]);
@@ -226,10 +226,23 @@ fn every_stage_can_be_printed() {
     assert_eq!(f.good(&["compile", "ring.gan", "--emit", "plan"]), f.good(&["compile", "ring.gan", "--emit", "plan"]));
 }
 
+/// The names of the specs in `specs/`: each is a page of the gallery.
+fn specs() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("specs");
+    let files = std::fs::read_dir(folder).expect("the specs").map(|e| e.expect("an entry").path());
+    let mut names: Vec<String> = files
+        .filter(|p| p.extension().is_some_and(|e| e == "gan"))
+        .filter_map(|p| Some(p.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 17, "{names:?}");
+    names
+}
+
 #[test]
 fn built_in_specs_compile() {
     let f = Folder::new();
-    for spec in ["dcgan", "digits", "ring", "vanilla", "wgan_gp"] {
+    for spec in specs() {
         assert_eq!(f.good(&["compile", &format!("{spec}.gan")]), "");
         f.good(&["check", &format!("{spec}.gan")]);
     }
