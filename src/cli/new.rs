@@ -32,6 +32,7 @@ const SPECS: &[(&str, &str)] = &[
     ("text", include_str!("../../specs/text.gan")),
     ("voices", include_str!("../../specs/voices.gan")),
     ("stylegan", include_str!("../../specs/stylegan.gan")),
+    ("twin", include_str!("../../specs/twin.gan")),
     ("vae", include_str!("../../specs/vae.gan")),
     ("cvae", include_str!("../../specs/cvae.gan")),
 ];

@@ -27,7 +27,8 @@ pub const TABLE: &[Definition] = &[
     },
 ];
 
-/// A learned tensor, the same for every sample, whatever flows in; starts at 1.
+/// A learned tensor, the same for every sample, whatever flows in. Starts normal, as in StyleGAN2: the ones of the first paper have no
+/// variance over the image, so that an `adain` behind them sees nothing but the noise.
 #[derive(Debug)]
 struct Const;
 
@@ -70,7 +71,7 @@ fn learned(args: &Args, m: &mut Make) -> Option<Made> {
     // Without the batch axis, every axis of the permutation moves down by one.
     let perm: Vec<usize> = to_user(shape.len())[1..].iter().map(|p| p - 1).collect();
     let layout = Layout { shape: shape.clone(), split: axes.clone(), perm };
-    let kind = SlotKind::Weight { part: Part::Other, init: Init::Constant(1.0) };
+    let kind = SlotKind::Weight { part: Part::Other, init: Init::Normal(0.0, 1.0) };
     let slots = vec![Slot { name: "weight", shape: axes, layout, kind }];
     Some(Made { slots, flops: 0, ..Made::plain(Const, shape) })
 }
