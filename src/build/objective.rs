@@ -86,45 +86,23 @@ enum Crossing {
 impl Run<'_, '_> {
     /// The value of `f`, which is at position `at` of the objectives, where that depends on more than its arguments `x`.
     pub fn special(&mut self, f: Function, at: Val, x: &[Value], ty: &Type) -> Option<Value> {
-        match f {
-            Function::Every(n) if self.holds(Condition::Every(n)) => Some(self.b.scale(x[0], n as f32)),
-            Function::Until(n) if self.holds(Condition::Until(n)) => Some(x[0]),
-            Function::Every(_) | Function::Until(_) => {
-                let shape = self.tables.batched(ty).0;
-                Some(self.b.constant(0.0, &shape))
-            }
-            Function::History(places) => Some(self.history(at, x[0], places)),
-            Function::MixStyles(prob) => Some(self.mix(at, x, prob as f32)),
-            Function::Add
-            | Function::Sub
-            | Function::Mul
-            | Function::Div
-            | Function::Neg
-            | Function::Pow(_)
-            | Function::Log
-            | Function::Exp
-            | Function::Sqrt
-            | Function::Abs
-            | Function::Softplus
-            | Function::Sigmoid
-            | Function::Tanh
-            | Function::Relu
-            | Function::Min
-            | Function::Max
-            | Function::Sum
-            | Function::Mean
-            | Function::Norm
-            | Function::Bce
-            | Function::Mse
-            | Function::Detach
-            | Function::Grad
-            | Function::Expect
-            | Function::CrossEntropy
-            | Function::OneHot
-            | Function::Shrink(_)
-            | Function::Fade
-            | Function::Enlarge(_) => None,
+        if let Some(c) = condition(f) {
+            return Some(match (self.holds(c), c) {
+                (true, Condition::Every(n)) => self.b.scale(x[0], n as f32),
+                (true, Condition::Until(_)) => x[0],
+                (false, _) => {
+                    let shape = self.tables.batched(ty).0;
+                    self.b.constant(0.0, &shape)
+                }
+            });
         }
+        if let Function::History(places) = f {
+            return Some(self.history(at, x[0], places));
+        }
+        if let Function::MixStyles(prob) = f {
+            return Some(self.mix(at, x, prob as f32));
+        }
+        None
     }
 
     /// From `old` to `new` as the new stage fades in.

@@ -5,7 +5,7 @@ use super::pictures::Look;
 use super::sample::{Sample, Trained, deliver};
 use crate::build::{FeedSource, Program};
 use crate::graph::{FeedId, volume};
-use crate::model::{Action, Model, NetId};
+use crate::model::{Model, NetId};
 use crate::runtime::Memory;
 
 /// Images on the left and on top of a mixing grid.
@@ -137,14 +137,5 @@ fn base(program: &Program, name: &str) -> usize {
 /// The net that takes the style.
 fn synthesis(model: &Model) -> Option<NetId> {
     model.sample.style.as_ref()?;
-    match model.game.get(model.sample.draw?).action {
-        Action::Call { net, .. } => Some(net),
-        Action::Input(_)
-        | Action::Data { .. }
-        | Action::Noise(_)
-        | Action::Number(_)
-        | Action::Layer(_)
-        | Action::Apply(_)
-        | Action::Unknown => None,
-    }
+    model.game.get(model.sample.draw?).action.called().map(|c| c.0)
 }

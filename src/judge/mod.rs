@@ -27,7 +27,7 @@ pub mod trouble;
 
 use crate::codegen::Host;
 use crate::graph::volume;
-use crate::model::{Action, Model, Type};
+use crate::model::{Model, Type};
 use crate::runtime::random::Stream as Random;
 use crate::train::{Drawing, Loaded};
 use real::{Part, Real};
@@ -150,16 +150,8 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
 /// The stream and column that samples of `shape` stand for: the one with the name of the sampled net's output, else the first
 /// of that shape.
 fn like(model: &Model, shape: &[usize]) -> Option<(usize, usize)> {
-    let name = model.sample.draw.and_then(|v| match model.game.get(v).action {
-        Action::Call { net, output } => model.nets[net.index()].outputs.get(output).map(|o| o.name.as_str()),
-        Action::Input(_)
-        | Action::Data { .. }
-        | Action::Noise(_)
-        | Action::Number(_)
-        | Action::Layer(_)
-        | Action::Apply(_)
-        | Action::Unknown => None,
-    });
+    let called = model.sample.draw.and_then(|v| model.game.get(v).action.called());
+    let name = called.and_then(|(net, output)| model.nets[net.index()].outputs.get(output)).map(|o| o.name.as_str());
     let columns = || {
         let each =
             |(s, stream): (usize, &crate::model::Stream)| (0..stream.columns.len()).map(move |c| (s, c)).collect::<Vec<_>>();

@@ -6,6 +6,11 @@ use super::resolver::Resolver;
 use super::{Action, Function, Instr, Net, NetId, Train, Type, Val};
 use crate::diag::Diagnostic;
 
+/// The net that a value calls.
+fn called(i: &Instr) -> Option<NetId> {
+    i.action.called().map(|c| c.0)
+}
+
 impl Resolver<'_> {
     /// Checks the game as a whole. Silent after errors, whose values are unknown.
     pub fn domain(&mut self, train: &Train) {
@@ -20,16 +25,12 @@ impl Resolver<'_> {
         self.batch_statistics_under_gradient();
     }
 
-    fn called(&self, i: &Instr) -> Option<NetId> {
-        if let Action::Call { net, .. } = i.action { Some(net) } else { None }
-    }
-
     fn nets_without_player(&mut self) {
         let mut silent = Vec::new();
         for player in &self.players {
             let needed = self.global().body.needed(&[player.value], |_, _| true);
             for (i, _) in self.global().body.instrs().iter().zip(&needed).filter(|x| *x.1) {
-                let Some(net) = self.called(i) else { continue };
+                let Some(net) = called(i) else { continue };
                 for &id in &self.nets[net.index()].reaches {
                     let learns = self.players.iter().any(|p| p.nets.contains(&id));
                     if !learns && learnable(&self.nets[id.index()]) && !silent.contains(&(id, i.span)) {
@@ -60,7 +61,7 @@ impl Resolver<'_> {
             let live = body.needed(&[player.value], follows_gradient);
             let seen = body.needed(&[player.value], |_, _| true);
             let reaches = |needed: &[bool], id: NetId| {
-                let mut calls = body.instrs().iter().zip(needed).filter(|x| *x.1).filter_map(|x| self.called(x.0));
+                let mut calls = body.instrs().iter().zip(needed).filter(|x| *x.1).filter_map(|x| called(x.0));
                 calls.any(|n| self.nets[n.index()].reaches.contains(&id))
             };
             for &id in &player.nets {
@@ -190,7 +191,7 @@ impl Resolver<'_> {
                     continue;
                 }
                 for v in self.summands(body.get(mean).args[0]) {
-                    let Some(id) = self.called(body.get(v)) else { continue };
+                    let Some(id) = called(body.get(v)) else { continue };
                     let net = &self.nets[id.index()];
                     // A generator's own output is no score.
                     if net.outputs[0].ty != Type::Tensor(vec![1]) || self.ending(net) != Some("sigmoid") {
@@ -253,7 +254,7 @@ impl Resolver<'_> {
             from_x[x.index()] = true;
             for (k, i) in body.instrs().iter().enumerate() {
                 from_x[k] |= i.args.iter().any(|a| from_x[a.index()]);
-                let Some(id) = self.called(i).filter(|_| needed[k] && from_x[k] && k != x.index()) else { continue };
+                let Some(id) = called(i).filter(|_| needed[k] && from_x[k] && k != x.index()) else { continue };
                 for &inner in &self.nets[id.index()].reaches {
                     let net = &self.nets[inner.index()];
                     if let Some(l) = net.layers.iter().find(|l| l.layer.mixes_batch()) {

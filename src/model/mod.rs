@@ -222,6 +222,13 @@ pub enum Action {
     Unknown,
 }
 
+impl Action {
+    /// The net and the output of it that a call gives; `None` for anything else.
+    pub fn called(&self) -> Option<(NetId, usize)> {
+        if let Action::Call { net, output } = *self { Some((net, output)) } else { None }
+    }
+}
+
 /// Functions of expressions. Binary ones broadcast as NumPy does behind the batch axis.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Function {
@@ -449,18 +456,8 @@ impl Model {
     pub fn sampled_nets(&self) -> Vec<NetId> {
         let Some(draw) = self.sample.draw else { return Vec::new() };
         let needed = self.game.needed(&[draw], |_, _| true);
-        let called = self.game.instrs().iter().zip(needed).filter_map(|(i, n)| match i.action {
-            Action::Call { net, .. } if n => Some(net),
-            Action::Call { .. }
-            | Action::Input(_)
-            | Action::Data { .. }
-            | Action::Noise(_)
-            | Action::Number(_)
-            | Action::Layer(_)
-            | Action::Apply(_)
-            | Action::Unknown => None,
-        });
-        let mut nets: Vec<NetId> = called.flat_map(|n| self.nets[n.index()].reaches.clone()).collect();
+        let called = self.game.instrs().iter().zip(needed).filter(|x| x.1).filter_map(|x| x.0.action.called());
+        let mut nets: Vec<NetId> = called.flat_map(|(n, _)| self.nets[n.index()].reaches.clone()).collect();
         nets.sort_unstable();
         nets.dedup();
         nets
