@@ -7,9 +7,14 @@ use ganc::judge::images::class_accuracy;
 use ganc::judge::kid::kid;
 use ganc::judge::manifold::precision_recall;
 use ganc::judge::modes::Modes;
+use ganc::judge::pairs::{l1, repeated};
 use ganc::judge::real::{Part, Real};
 use ganc::judge::report::{Better, Measure, Unit};
 use ganc::judge::sliced::sliced_wasserstein;
+use ganc::judge::text::{named, right};
+use ganc::judge::translation::same;
+use ganc::judge::voices::{content, correlation, loudness, moved, pitch};
+use ganc::model::source::{SoundSettings, Speaker};
 use ganc::model::{self, DataSource, Type};
 use ganc::output::arrays::write_npy;
 use ganc::runtime::random::Stream;
@@ -300,6 +305,107 @@ fn samples_are_asked_for_by_their_class() {
     let kept = report["judge"]["path"].as_str().expect("a path");
     let untrained = b.json(&["eval", "untrained", "-n", "300", "--json", "--judge", kept]);
     assert!(three(&untrained, "class_accuracy")[1] < 0.3, "{untrained:#}");
+}
+
+#[test]
+fn captions_name_a_colour_and_a_shape() {
+    assert_eq!(named("a small red circle on blue"), Some([0, 0]));
+    assert_eq!(named("Large STAR"), None);
+    assert_eq!(named("a red or white triangle on green"), Some([2, 5]));
+    assert_eq!(named("something on blue"), None);
+    let asked = [Some([0, 1]), Some([2, 3]), Some([1, 1]), None];
+    assert_eq!(right(&asked, &[0, 2, 0, 0], &[1, 0, 1, 0]), [0.5, 0.5, 0.25]);
+}
+
+#[test]
+fn images_are_compared_with_those_that_were_wanted() {
+    assert_eq!(l1(&[0.0, 1.0, -1.0, 2.0], &[0.0, 0.0, 1.0, 1.0]), 1.0);
+    let grey = [0.1, 0.2, 0.3, 0.4];
+    let two = [0.1, 0.2, 0.1, 0.2, 0.3, 0.4, 0.3, 0.4];
+    assert_eq!(repeated(&grey, &[1, 1, 2], &[2, 1, 2]).as_deref(), Some(&two[..]));
+    assert_eq!(repeated(&two, &[2, 1, 2], &[2, 1, 2]).as_deref(), Some(&two[..]));
+    assert_eq!(repeated(&two, &[2, 1, 2], &[3, 1, 2]), None);
+    assert_eq!(repeated(&grey, &[1, 1, 4], &[3, 2, 2]), None);
+    assert_eq!(same(&[0, 1, 2, 3], &[0, 1, 3, 2]), 0.5);
+}
+
+#[test]
+fn voices_are_heard() {
+    // An octave is twice as far as half an octave.
+    assert!((moved(100.0, 200.0, 200.0_f64.sqrt() * 10.0).expect("a way") - 0.5).abs() < 1e-12);
+    assert_eq!(moved(100.0, 200.0, 100.0), Some(0.0));
+    assert_eq!(moved(100.0, 100.0, 150.0), None);
+    // A band at full scale is 0 decibels; two at half are 6 below and 3 above one of them.
+    let levels = loudness(&[1.0, -1.0, -1.0, -1.0], 2);
+    assert!(levels[0].abs() < 1e-6 && (levels[1] + 75.23).abs() < 0.01, "{levels:?}");
+    assert!((correlation(&[1.0, 2.0, 3.0], &[5.0, 7.0, 9.0]).expect("not constant") - 1.0).abs() < 1e-12);
+    assert!((correlation(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]).expect("not constant") + 1.0).abs() < 1e-12);
+    assert_eq!(correlation(&[1.0, 1.0], &[3.0, 2.0]), None);
+    let sound = SoundSettings { rate: 8000, mels: 64, frames: 32 };
+    let say = |speaker| {
+        let mut inside = vec![0.0; 6 * 64 * 32];
+        let source = DataSource::Voices { speaker, sound };
+        ganc::data::open(&source, 6, 3, 0).expect("built in").draw(0, &mut [&mut inside]).expect("frames");
+        ganc::train::layout::to_torch(&ganc::train::layout::batched(6, &[64, 32]), &inside)
+    };
+    let (low, high) = (say(Speaker::Low), say(Speaker::High));
+    let found = [&low, &high].map(|x| pitch(x, sound).expect("a voice"));
+    assert!((found[0] / Speaker::Low.pitch() - 1.0).abs() < 0.2, "{found:?}");
+    assert!((found[1] / Speaker::High.pitch() - 1.0).abs() < 0.2, "{found:?}");
+    // Both say the same at the same time, and something else in the next window.
+    let with = |b: &[f32], shift| content(&low, b, 64, 32, shift).expect("not constant");
+    assert!((with(&low, 0) - 1.0).abs() < 1e-9);
+    assert!(with(&high, 0) > 0.9 && with(&high, 1) < 0.5, "{} {}", with(&high, 0), with(&high, 1));
+    assert_eq!(content(&[0.0; 8], &[0.0; 8], 2, 2, 0), None);
+}
+
+#[test]
+fn samples_are_asked_for_by_a_caption() {
+    // The sampler draws each image beside the caption that it was asked for: nearly all of them are right.
+    let spec = "gan: told\n\ndata:\n  x, t: shapes(size=16, caption=true)\n\nnoise:\n  z: normal(4)\n\nnets:\n  \
+        G(z, t) -> x: concat(embed(t, 4) | mean(axis=tokens)) | dense(768) | tanh | reshape(3, 16, 16)\n  \
+        D(x) -> 1: flatten | dense(1) | sigmoid\n\ngame:\n  \
+        min D: -E[log(D(x))] - E[log(1 - D(G(z, t)))]\n  min G: -E[log(D(G(z, t)))]\n\n\
+        train:\n  batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n\nsample:\n  draw: x + 0.001*G(z, t)\n";
+    let b = Bench::new(spec);
+    b.good(&["run", "s.gan", "--out", "r"]);
+    let args = ["eval", "r", "-n", "300", "--json"];
+    let report = b.json(&args);
+    for key in ["named_shape", "named_colour", "named_both"] {
+        let [floor, model, ceiling] = three(&report, key);
+        assert!(floor > ceiling && model > ceiling && (floor - model).abs() < 0.1, "{key}: {report:#}");
+    }
+    assert!(three(&report, "named_colour")[0] > 0.7 && three(&report, "named_both")[2] < 0.2, "{report:#}");
+    assert_eq!(report["judges"].as_array().map(Vec::len), Some(2));
+    assert_eq!(report, b.json(&[&args[..], &["--threads", "1"]].concat()));
+    // A generator that was never trained shows what it likes.
+    std::fs::write(b.at("s.gan"), spec.replace("x + 0.001*G(z, t)", "G(z, t)")).expect("the spec is written");
+    b.good(&["run", "s.gan", "--out", "untrained"]);
+    std::fs::rename(b.at("r/judge"), b.at("untrained/judge")).expect("the judges are moved");
+    assert!(three(&b.json(&["eval", "untrained", "-n", "300", "--json"]), "named_both")[1] < 0.3);
+}
+
+#[test]
+fn translations_are_measured_there_and_back() {
+    // Nets that change nothing: the way back is perfect, the shape is kept, and the fill is the old one.
+    let spec = "gan: moved\n\ndata:\n  a: shapes(size=16)\n  b: shapes(size=16, fill=striped)\n\nnets:\n  \
+        G(a) -> b:\n    - residual:\n        - conv(3, 1, bias=false)\n  \
+        F(b) -> a:\n    - residual:\n        - conv(3, 1, bias=false)\n\ngame:\n  \
+        min G, F: E[abs(F(G(a)) - a)] + E[abs(G(F(b)) - b)]\n\n\
+        train:\n  batch: 8\n  steps: 2\n  init: normal(0, 1e-6)\n  optimizer: adam(1e-6)\n";
+    let b = Bench::new(spec);
+    b.good(&["run", "s.gan", "--out", "r"]);
+    let report = b.json(&["eval", "r", "-n", "300", "--json"]);
+    for (there, key) in [("cycle_l1_there", "fill_there"), ("cycle_l1_back", "fill_back")] {
+        let [floor, model, ceiling] = three(&report, there);
+        assert!(floor.is_nan() && model < 1e-3 && ceiling > 0.1, "{report:#}");
+        let [floor, model, ceiling] = three(&report, key);
+        assert!(floor > 0.7 && model == ceiling && ceiling < 0.3, "{report:#}");
+    }
+    for key in ["shape_kept_there", "shape_kept_back"] {
+        let [floor, model, ceiling] = three(&report, key);
+        assert!(model > 0.99 && floor > ceiling && ceiling < 0.5, "{report:#}");
+    }
 }
 
 #[test]

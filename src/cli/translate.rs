@@ -16,7 +16,7 @@ use crate::model::{DataSource, Model, Stream, Type};
 use crate::output::images::{GridStyle, Shape, single, write_grid, write_png};
 use crate::output::sound::{sound, write_wav};
 use crate::runtime::{Memory, random};
-use crate::train::checkpoint::{self, Tensors};
+use crate::train::checkpoint;
 use crate::train::{Loaded, Sampling, fill, layout, pool, set_scalars};
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ pub fn translate(job: &Job) -> Result<(), Failure> {
     let (model, Loaded { tensors, path, step }) = trained(job.run)?;
     let program = driver::program(&model, Some(BATCH));
     let mut memory = Memory::new(&program);
-    checkpoint::fill_states(&program, &mut memory, &averaged(tensors), &path, true)?;
+    checkpoint::fill_states(&program, &mut memory, &checkpoint::averaged(tensors), &path, true)?;
     set_scalars(&program, &mut memory, step, &vec![0; program.players.len()]);
     let pool = pool(job.threads).map_err(Failure::Limit)?;
     let mut engine = Engine { model: &model, program: &program, memory, pool, seed: job.seed };
@@ -65,17 +65,6 @@ pub fn translate(job: &Job) -> Result<(), Failure> {
         Some(_) => Err(Failure::Usage("`--back` makes a picture: leave it out for sound".into())),
         None => pictures(job, &mut engine, net, back),
     }
-}
-
-/// Averages in the place of what they are averages of.
-fn averaged(mut tensors: Tensors) -> Tensors {
-    let averages: Vec<String> = tensors.keys().filter(|k| k.starts_with("ema.")).cloned().collect();
-    for name in averages {
-        if let Some(value) = tensors.get(&name).cloned() {
-            tensors.insert(name["ema.".len()..].to_string(), value);
-        }
-    }
-    tensors
 }
 
 /// A program with weights.

@@ -56,12 +56,13 @@ impl Scene {
         format!("a {} {} {} on {}", SIZES[self.size], COLOURS[self.colour], SHAPES[self.shape], COLOURS[self.background])
     }
 
-    fn label(&self, which: ShapeLabel) -> usize {
+    fn label(&self, which: ShapeLabel, striped: bool) -> usize {
         match which {
             ShapeLabel::Shape => self.shape,
             ShapeLabel::Colour => self.colour,
             ShapeLabel::Size => self.size,
             ShapeLabel::Background => self.background,
+            ShapeLabel::Fill => usize::from(striped),
         }
     }
 }
@@ -96,15 +97,17 @@ impl Source for Shapes {
         for i in 0..(images.len() / pixels).max(tokens) {
             let mut dice = self.lane.sample(draw, i);
             let scene = Scene::draw(&mut dice);
-            if let Some(image) = images.get_mut(i * pixels..(i + 1) * pixels) {
-                paint(scene, &mut dice, self.fill, self.size, self.range, image);
-            }
+            // The fill is decided while painting; whoever leaves out the images asks for no labels.
+            let striped = match images.get_mut(i * pixels..(i + 1) * pixels) {
+                Some(image) => paint(scene, &mut dice, self.fill, self.size, self.range, image),
+                None => false,
+            };
             let caption = captions.as_mut().and_then(|c| c.get_mut(i * SHAPE_CAPTION..(i + 1) * SHAPE_CAPTION));
             if let (Some(words), Some(caption)) = (&words, caption) {
                 words.encode(&scene.caption(), caption);
             }
             if let Some(label) = labels.as_mut().and_then(|l| l.get_mut(i)) {
-                *label = scene.label(self.label) as f32;
+                *label = scene.label(self.label, striped) as f32;
             }
         }
         Ok(())
@@ -135,7 +138,8 @@ impl Stripes {
     }
 }
 
-fn paint(scene: Scene, dice: &mut Dice, fill: ShapeFill, size: usize, [dark, light]: [f32; 2], image: &mut [f32]) {
+/// Paints a scene; returns whether its shape is striped.
+fn paint(scene: Scene, dice: &mut Dice, fill: ShapeFill, size: usize, [dark, light]: [f32; 2], image: &mut [f32]) -> bool {
     let in_range = |x: f32| dark + (light - dark) * x;
     let mut paint = |colour: usize| -> [f32; 3] {
         let shade = dice.between(-SHADE, SHADE);
@@ -190,6 +194,7 @@ fn paint(scene: Scene, dice: &mut Dice, fill: ShapeFill, size: usize, [dark, lig
             }
         }
     }
+    striped
 }
 
 /// The outline of `SHAPES[shape]`. All four have about the area of the circle with this radius, so that "small" means the

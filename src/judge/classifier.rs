@@ -7,7 +7,7 @@
 //! of threads. It is kept in the run's folder under the hash of what it was made from.
 
 use super::classes::{accuracy, verdicts};
-use super::real::{Part, Real, batched};
+use super::real::{Part, Real};
 use super::report::JudgeInfo;
 use super::trouble::Trouble;
 use crate::build::{Program, StateRole};
@@ -20,7 +20,7 @@ use crate::runtime::random::Stream as Random;
 use crate::runtime::{Executable, Memory};
 use crate::train::Options;
 use crate::train::checkpoint::{self, TensorError, Tensors};
-use crate::train::layout::{from_torch, to_torch};
+use crate::train::layout::{batched, from_torch, to_torch};
 use crate::{opt, schedule};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;

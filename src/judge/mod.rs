@@ -7,8 +7,11 @@
 //! What is measured follows from the spec. Points in the plane: [`modes`], where the data have some, and [`sliced`]. Images:
 //! [`frechet`] and [`kid`] in the features of a [`classifier`] that ganc trains itself, [`manifold`], diversity and the
 //! nearest training image ([`images`]); for conditional models [`classes`]. Other tensors: [`sliced`]. A model with one player
-//! and a term called `kl` has its objective measured too ([`bound`]). The metrics are functions of slices and know nothing of
-//! runs.
+//! and a term called `kl` has its objective measured too ([`bound`]). A sampler that reads texts or images is measured by what it
+//! was asked for ([`text`], [`pairs`]), two nets that lead from one stream to another and back by [`translation`] and, for sound,
+//! [`voices`]. The metrics are functions of slices and know nothing of runs.
+//!
+//! Where noise means nothing, a measure says in its title what stands in the columns of floor and ceiling.
 
 pub mod bound;
 pub mod classes;
@@ -19,17 +22,23 @@ pub mod images;
 pub mod kid;
 pub mod manifold;
 pub mod modes;
+mod nets;
+pub mod pairs;
 pub mod points;
 pub mod real;
 pub mod report;
+mod scenes;
 pub mod sliced;
+pub mod text;
+pub mod translation;
 pub mod trouble;
+pub mod voices;
 
 use crate::codegen::Host;
 use crate::graph::volume;
 use crate::model::{Model, Type};
 use crate::runtime::random::Stream as Random;
-use crate::train::{Drawing, Loaded};
+use crate::train::{Drawing, Drawn, Loaded};
 use real::{Part, Real};
 use report::Report;
 use std::path::Path;
@@ -114,15 +123,11 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         let most = MOST_NUMBERS / each;
         return Err(Trouble::Limit(format!("{n} samples of {each} numbers are too many to compare: give at most -n {most}")));
     }
-    let (drawn, asked) = drawing.draw(n, &pool)?;
-    let broken = drawn.iter().filter(|x| !x.is_finite()).count();
-    if broken > 0 {
-        let problem = format!("{broken} of {} numbers in the samples are not finite: training diverged", drawn.len());
-        return Err(Trouble::Diverged(problem));
-    }
+    let Drawn { samples: drawn, labels, texts, pairs: images_read } = drawing.draw(n, &pool)?;
+    finite(&drawn)?;
     let (a, reference) = (real.rows(part, 0, n)?, real.rows(part, n as u64, n)?);
     let noise = noise(&reference.values, &shape, stream.source.range(), is_images, q.seed);
-    let asked = asked.into_iter().map(|l| l as usize).collect();
+    let asked = labels.into_iter().map(|l| l as usize).collect();
     let sets = Sets { shape, n, real: a, reference, drawn, asked, noise };
     let mut report = Report {
         name: q.model.name.clone(),
@@ -132,6 +137,7 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         seed: q.seed,
         measures: Vec::new(),
         judge: None,
+        judges: Vec::new(),
         classes: Vec::new(),
         notes,
     };
@@ -141,10 +147,29 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     } else {
         pool.install(|| points::measure(&sets, &stream.source, q.seed, &mut report));
     }
+    if let Some(texts) = &texts {
+        text::measure(q, host, &sets, texts, &pool, tell, &mut report)?;
+    }
+    if let Some(read) = &images_read {
+        pairs::measure(q, &sets, read, &mut report);
+    }
+    if let Some(ways) = translation::ways(q.model) {
+        translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
+    }
     if bound::is_one(q.trained) {
         bound::measure(q, host, &sets, place, other, &mut report)?;
     }
     Ok(report)
+}
+
+/// Errors: some of `samples` are no numbers.
+fn finite(samples: &[f32]) -> Result<(), Trouble> {
+    let broken = samples.iter().filter(|x| !x.is_finite()).count();
+    if broken > 0 {
+        let problem = format!("{broken} of {} numbers in the samples are not finite: training diverged", samples.len());
+        return Err(Trouble::Diverged(problem));
+    }
+    Ok(())
 }
 
 /// The stream and column that samples of `shape` stand for: the one with the name of the sampled net's output, else the first

@@ -5,14 +5,12 @@
 //! the second is held out from it, and `seed` says where in the second half the rows begin.
 
 use super::trouble::Trouble;
-use crate::build::Layout;
 use crate::data::{self, Source};
 use crate::graph::volume;
-use crate::model::layers::{inside, to_user};
 use crate::model::{Column, Stream};
 use crate::runtime::random::philox;
 use crate::train::DRAWN;
-use crate::train::layout::to_torch;
+use crate::train::layout::{batched, to_torch};
 
 /// Of the order of finite data, and of what the classifier learns from.
 const SPLIT_SEED: u64 = 0x6A75_6467_6500;
@@ -130,10 +128,4 @@ impl Real {
         let values = to_torch(&batched(DRAWN, &self.shape), &columns[self.column]);
         Ok((values, self.label.map(|l| std::mem::take(&mut columns[l.0])).unwrap_or_default()))
     }
-}
-
-/// The layout of `n` samples of a shape.
-pub fn batched(n: usize, shape: &[usize]) -> Layout {
-    let full = [vec![n], shape.to_vec()].concat();
-    Layout { shape: full, split: [vec![n], inside(shape)].concat(), perm: to_user(shape.len()) }
 }

@@ -99,6 +99,8 @@ pub struct Report {
     pub measures: Vec<Measure>,
     /// The classifier, for images.
     pub judge: Option<JudgeInfo>,
+    /// The classifiers that told what is seen in an image, where there are more.
+    pub judges: Vec<JudgeInfo>,
     /// For conditional models.
     pub classes: Vec<ClassLine>,
     /// What a reader must know.
@@ -134,9 +136,9 @@ impl Report {
                 line
             })
             .collect();
-        let judge = self.judge.as_ref().map(
-            |j| json!({ "learned": j.learned, "classes": j.classes, "accuracy": j.accuracy, "sha256": j.sha256, "path": j.path }),
-        );
+        let classifier = |j: &JudgeInfo| json!({ "learned": j.learned, "classes": j.classes, "accuracy": j.accuracy, "sha256": j.sha256, "path": j.path });
+        let judge = self.judge.as_ref().map(classifier);
+        let judges: Vec<Value> = self.judges.iter().map(classifier).collect();
         let classes: Vec<Value> = self
             .classes
             .iter()
@@ -155,6 +157,7 @@ impl Report {
             "seed": self.seed,
             "measures": measures,
             "judge": judge,
+            "judges": judges,
             "classes": classes,
             "notes": self.notes,
         })
@@ -200,7 +203,7 @@ impl Report {
                 d = widths[3]
             );
         }
-        if let Some(j) = &self.judge {
+        for j in self.judge.iter().chain(&self.judges) {
             let share = cell(Some(j.accuracy), None, Unit::Share);
             let _ = writeln!(
                 text,

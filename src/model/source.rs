@@ -172,6 +172,8 @@ pub enum ShapeLabel {
     Size,
     /// Colour behind it.
     Background,
+    /// Plain or striped.
+    Fill,
 }
 
 /// How the shape of [`DataSource::Shapes`] is filled.
@@ -185,7 +187,29 @@ pub enum ShapeFill {
     Any,
 }
 
+impl ShapeFill {
+    /// Its word in a spec.
+    pub fn word(self) -> &'static str {
+        match self {
+            ShapeFill::Plain => "plain",
+            ShapeFill::Striped => "striped",
+            ShapeFill::Any => "any",
+        }
+    }
+}
+
 impl ShapeLabel {
+    /// Its word in a spec.
+    pub fn word(self) -> &'static str {
+        match self {
+            ShapeLabel::Shape => "shape",
+            ShapeLabel::Colour => "colour",
+            ShapeLabel::Size => "size",
+            ShapeLabel::Background => "background",
+            ShapeLabel::Fill => "fill",
+        }
+    }
+
     /// How many classes it has.
     pub fn classes(self) -> usize {
         match self {
@@ -193,6 +217,7 @@ impl ShapeLabel {
             ShapeLabel::Colour => 6,
             ShapeLabel::Size => 3,
             ShapeLabel::Background => 6,
+            ShapeLabel::Fill => 2,
         }
     }
 }

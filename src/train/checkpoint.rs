@@ -236,3 +236,14 @@ pub fn fill_states(program: &Program, memory: &mut Memory, tensors: &Tensors, pa
     }
     Ok(())
 }
+
+/// Averages in the place of what they are averages of.
+pub fn averaged(mut tensors: Tensors) -> Tensors {
+    let averages: Vec<String> = tensors.keys().filter(|k| k.starts_with("ema.")).cloned().collect();
+    for name in averages {
+        if let Some(value) = tensors.get(&name).cloned() {
+            tensors.insert(name["ema.".len()..].to_string(), value);
+        }
+    }
+    tensors
+}

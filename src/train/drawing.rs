@@ -3,6 +3,7 @@
 //! Holds: sample `i` of a seed is the same however many are drawn, because they are drawn [`DRAWN`] at a time.
 
 use super::checkpoint::{TensorError, fill_states};
+use super::layout::{batched, to_torch};
 use super::sampling::Sampling;
 use super::session::set_scalars;
 use super::trained::Loaded;
@@ -54,6 +55,43 @@ pub struct Asked {
     pub classes: usize,
 }
 
+/// The texts that a sampler was fed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Texts {
+    /// Index in [`Model::streams`], and of the column in it.
+    pub place: (usize, usize),
+    /// `[n, len]`: numbers of words.
+    pub tokens: Vec<f32>,
+    /// Places of a text.
+    pub len: usize,
+}
+
+/// The image that a sampler was fed, and the one beside it that was wanted: another column of the stream, of a sample's shape.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pairs {
+    /// Index in [`Model::streams`], and of both columns in it.
+    pub place: (usize, usize, usize),
+    /// Shape of an input.
+    pub shape: Vec<usize>,
+    /// `[n, ...]` in PyTorch's layout.
+    pub inputs: Vec<f32>,
+    /// As many wanted images as samples.
+    pub wanted: Vec<f32>,
+}
+
+/// Samples, and what the sampler read for each besides noise.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Drawn {
+    /// `[n, ...]` in PyTorch's layout.
+    pub samples: Vec<f32>,
+    /// The labels that were asked for; none where the sampler reads none.
+    pub labels: Vec<f32>,
+    /// The texts.
+    pub texts: Option<Texts>,
+    /// The images.
+    pub pairs: Option<Pairs>,
+}
+
 /// The sampler of a run at work.
 pub struct Drawing {
     /// The program at a batch of [`DRAWN`].
@@ -61,9 +99,16 @@ pub struct Drawing {
     memory: Memory,
     sampling: Sampling,
     conditions: Vec<Condition>,
+    /// Stream, column and places of the texts that are read.
+    texts: Option<(usize, usize, usize)>,
+    /// Stream, and the columns of the image that is read and of the one that is wanted.
+    pairs: Option<(usize, Column, Column)>,
     seed: u64,
     next: u64,
 }
+
+/// A column of tensors: its position and the shape of a sample.
+type Column = (usize, Vec<usize>);
 
 impl Drawing {
     /// The sampler of `model` with the weights of `loaded`, drawing by `seed`.
@@ -100,7 +145,14 @@ impl Drawing {
             let sizes = stream.columns.iter().map(|(_, ty)| DRAWN * ty.numbers()).collect();
             conditions.push(Condition { source, sizes, feeds, labels, stream: number });
         }
-        Ok(Drawing { program, memory, sampling, conditions, seed, next: 0 })
+        let texts = conditions.iter().find_map(|c| {
+            c.feeds.iter().find_map(|&(column, _)| match model.streams[c.stream].columns[column].1 {
+                Type::Tokens { len, .. } => Some((c.stream, column, len)),
+                Type::Tensor(_) | Type::Class(_) | Type::Number | Type::Styles(_) | Type::Unknown => None,
+            })
+        });
+        let pairs = conditions.iter().find_map(|c| beside(model, c, &sampling.shape()[1..]));
+        Ok(Drawing { program, memory, sampling, conditions, texts, pairs, seed, next: 0 })
     }
 
     /// Shape of a sample in PyTorch's layout.
@@ -113,13 +165,19 @@ impl Drawing {
         self.conditions.iter().find_map(|c| c.labels.map(|(_, classes)| Asked { stream: c.stream, classes }))
     }
 
-    /// The next `n` samples in PyTorch's layout, and the labels that were asked for (none where the sampler reads none).
-    /// What is left of the last draw is dropped.
+    /// The next `n` samples. What is left of the last draw is dropped.
     /// Errors: a file cannot be read any more.
-    pub fn draw(&mut self, n: usize, pool: &rayon::ThreadPool) -> Result<(Vec<f32>, Vec<f32>), DrawingError> {
+    pub fn draw(&mut self, n: usize, pool: &rayon::ThreadPool) -> Result<Drawn, DrawingError> {
         let each = volume(self.shape());
-        let (mut samples, mut asked) = (Vec::with_capacity(n * each), Vec::new());
-        while samples.len() < n * each {
+        let mut drawn = Drawn { samples: Vec::with_capacity(n * each), ..Drawn::default() };
+        drawn.texts = self.texts.map(|(stream, column, len)| Texts { place: (stream, column), tokens: Vec::new(), len });
+        drawn.pairs = self.pairs.as_ref().map(|(stream, input, wanted)| Pairs {
+            place: (*stream, input.0, wanted.0),
+            shape: input.1.clone(),
+            inputs: Vec::new(),
+            wanted: Vec::new(),
+        });
+        while drawn.samples.len() < n * each {
             for c in &self.conditions {
                 let mut columns: Vec<Vec<f32>> = c.sizes.iter().map(|&len| vec![0.0; len]).collect();
                 let mut slices: Vec<&mut [f32]> = columns.iter_mut().map(Vec::as_mut_slice).collect();
@@ -127,17 +185,47 @@ impl Drawing {
                 for &(column, feed) in &c.feeds {
                     self.memory.feed_mut(feed).copy_from_slice(&columns[column]);
                 }
+                if let Some(t) = drawn.texts.as_mut().filter(|t| t.place.0 == c.stream) {
+                    t.tokens.extend_from_slice(&columns[t.place.1]);
+                }
+                if let (Some(p), Some((stream, input, wanted))) = (drawn.pairs.as_mut(), &self.pairs)
+                    && *stream == c.stream
+                {
+                    p.inputs.extend(to_torch(&batched(DRAWN, &input.1), &columns[input.0]));
+                    p.wanted.extend(to_torch(&batched(DRAWN, &wanted.1), &columns[wanted.0]));
+                }
             }
             if let Some((column, c)) = self.conditions.iter().find_map(|c| c.labels.map(|(column, _)| (column, c)))
                 && let Some(&(_, feed)) = c.feeds.iter().find(|f| f.0 == column)
             {
-                asked.extend_from_slice(self.memory.feed(feed));
+                drawn.labels.extend_from_slice(self.memory.feed(feed));
             }
-            samples.extend(self.sampling.draw_on(&self.program, &mut self.memory, pool, self.seed, self.next));
+            drawn.samples.extend(self.sampling.draw_on(&self.program, &mut self.memory, pool, self.seed, self.next));
             self.next += 1;
         }
-        samples.truncate(n * each);
-        asked.truncate(n);
-        Ok((samples, asked))
+        drawn.samples.truncate(n * each);
+        drawn.labels.truncate(n);
+        if let Some(t) = &mut drawn.texts {
+            t.tokens.truncate(n * t.len);
+        }
+        if let Some(p) = &mut drawn.pairs {
+            p.inputs.truncate(n * volume(&p.shape));
+            p.wanted.truncate(n * each);
+        }
+        Ok(drawn)
     }
+}
+
+/// The image of a stream that is read, and another of its columns that is not and has the shape of a sample.
+fn beside(model: &Model, c: &Condition, sample: &[usize]) -> Option<(usize, Column, Column)> {
+    let columns = &model.streams[c.stream].columns;
+    let image = |(column, (_, ty)): (usize, &(String, Type))| match ty {
+        Type::Tensor(shape) if shape.len() == 3 => Some((column, shape.clone())),
+        Type::Tensor(_) | Type::Class(_) | Type::Tokens { .. } | Type::Number | Type::Styles(_) | Type::Unknown => None,
+    };
+    let read = |column: usize| c.feeds.iter().any(|f| f.0 == column);
+    let images = || columns.iter().enumerate().filter_map(image);
+    let input = images().find(|i| read(i.0))?;
+    let wanted = images().find(|i| !read(i.0) && i.1 == sample)?;
+    Some((c.stream, input, wanted))
 }

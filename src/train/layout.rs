@@ -1,6 +1,7 @@
 //! Tensors between the layout of the graphs and PyTorch's, which files on disk use.
 
 use crate::build::Layout;
+use crate::model::layers::{inside, to_user};
 
 /// Elements in PyTorch's order from elements in the inside order.
 pub fn to_torch(layout: &Layout, inside: &[f32]) -> Vec<f32> {
@@ -33,4 +34,10 @@ fn for_each(layout: &Layout, mut f: impl FnMut(usize, usize)) {
             index[axis] = 0;
         }
     }
+}
+
+/// The layout of `n` samples of a shape.
+pub fn batched(n: usize, shape: &[usize]) -> Layout {
+    let full = [vec![n], shape.to_vec()].concat();
+    Layout { shape: full, split: [vec![n], inside(shape)].concat(), perm: to_user(shape.len()) }
 }

@@ -11,7 +11,7 @@ mod start;
 pub mod steps;
 mod trained;
 
-pub use drawing::{Asked, DRAWN, Drawing, DrawingError};
+pub use drawing::{Asked, DRAWN, Drawing, DrawingError, Drawn, Pairs, Texts};
 pub use sampling::{Sampling, reads};
 pub use session::{Options, Progress, Session, fill, pool, set_scalars};
 pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};

@@ -49,7 +49,11 @@ pub const DATA: &[DataRule] = &[
         "shapes",
         &[
             Key { name: "size", kind: Kind::Whole(8, 1024), default: Default::Number(64.0) },
-            Key { name: "label", kind: Kind::Word(&["shape", "colour", "size", "background"]), default: Default::Word("shape") },
+            Key {
+                name: "label",
+                kind: Kind::Word(&["shape", "colour", "size", "background", "fill"]),
+                default: Default::Word("shape"),
+            },
             Key { name: "caption", kind: Kind::Flag, default: Default::Flag(false) },
             Key { name: "fill", kind: Kind::Word(&["plain", "striped", "any"]), default: Default::Word("plain") },
             IMAGE_RANGE,
@@ -59,6 +63,7 @@ pub const DATA: &[DataRule] = &[
                 "colour" => ShapeLabel::Colour,
                 "size" => ShapeLabel::Size,
                 "background" => ShapeLabel::Background,
+                "fill" => ShapeLabel::Fill,
                 _shape => ShapeLabel::Shape,
             };
             let fill = match a.word("fill") {
