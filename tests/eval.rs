@@ -362,8 +362,8 @@ fn voices_are_heard() {
 #[test]
 fn samples_are_asked_for_by_a_caption() {
     // The sampler draws each image beside the caption that it was asked for: nearly all of them are right.
-    let spec = "gan: told\n\ndata:\n  x, t: shapes(size=16, caption=true)\n\nnoise:\n  z: normal(4)\n\nnets:\n  \
-        G(z, t) -> x: concat(embed(t, 4) | mean(axis=tokens)) | dense(768) | tanh | reshape(3, 16, 16)\n  \
+    let spec = "gan: told\n\ndata:\n  x, t: shapes(size=16, caption=true)\n\nnoise:\n  z: normal(4)\n\nblocks:\n  \
+        code(t): embed(t, 4) | mean(axis=tokens)\n\nnets:\n  G(z, t) -> x: concat(code(t)) | dense(768) | tanh | reshape(3, 16, 16)\n  \
         D(x) -> 1: flatten | dense(1) | sigmoid\n\ngame:\n  \
         min D: -E[log(D(x))] - E[log(1 - D(G(z, t)))]\n  min G: -E[log(D(G(z, t)))]\n\n\
         train:\n  batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n\nsample:\n  draw: x + 0.001*G(z, t)\n";
@@ -376,7 +376,9 @@ fn samples_are_asked_for_by_a_caption() {
         assert!(floor > ceiling && model > ceiling && (floor - model).abs() < 0.1, "{key}: {report:#}");
     }
     assert!(three(&report, "named_colour")[0] > 0.7 && three(&report, "named_both")[2] < 0.2, "{report:#}");
-    assert_eq!(report["judges"].as_array().map(Vec::len), Some(2));
+    // Shapes are told by the classifier that the distances are measured with, colours by another one.
+    assert_eq!(report["judge"]["classes"], 4);
+    assert_eq!(report["judges"].as_array().map(|j| j.iter().map(|j| j["classes"].clone()).collect()), Some(vec![Value::from(6)]));
     assert_eq!(report, b.json(&[&args[..], &["--threads", "1"]].concat()));
     // A generator that was never trained shows what it likes.
     std::fs::write(b.at("s.gan"), spec.replace("x + 0.001*G(z, t)", "G(z, t)")).expect("the spec is written");
@@ -406,6 +408,20 @@ fn translations_are_measured_there_and_back() {
         let [floor, model, ceiling] = three(&report, key);
         assert!(model > 0.99 && floor > ceiling && ceiling < 0.5, "{report:#}");
     }
+
+    // Of few pictures only the distance to the wanted ones is measured; of black, which the net gives, it is how light they are.
+    b.good(&["sample", "r", "-n", "20", "-o", "pictures"]);
+    let spec = "gan: few\n\ndata:\n  a, b: pairs(\"pictures\", size=16, layout=grey, range=[0, 1])\n\nnets:\n  \
+        G(a) -> b: conv(3, 1, bias=false)\n\ngame:\n  min G: E[abs(G(a) - b)]\n\n\
+        train:\n  batch: 8\n  steps: 2\n  init: normal(0, 1e-6)\n  optimizer: adam(1e-6)\n\nsample:\n  draw: G(a)\n";
+    std::fs::write(b.at("few.gan"), spec).expect("the spec is written");
+    b.good(&["run", "few.gan", "--out", "few"]);
+    let few = b.json(&["eval", "few", "--json"]);
+    let [floor, model, ceiling] = three(&few, "wanted_l1");
+    assert!(floor.is_nan() && (0.1..0.9).contains(&model) && (0.01..model).contains(&ceiling), "{few:#}");
+    assert_eq!((few["samples"].as_u64(), few["measures"].as_array().map(Vec::len)), (Some(20), Some(1)));
+    let notes = few["notes"].to_string();
+    assert!(notes.contains("training saw these pairs") && notes.contains("there are 20"), "{notes}");
 }
 
 #[test]

@@ -117,7 +117,11 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     let part = if is_images && !other && real.classes().is_some() { Part::HeldOut } else { Part::Whole };
     let usual = if shape == [2] { USUAL_POINTS } else { USUAL };
     let mut notes = Vec::new();
-    let n = count(q.samples, usual, real.len(part), part, &stream.shown, &mut notes)?;
+    // Each sample is compared with an image of its own where that is known: then few real ones tell something, too.
+    let (n, too_few) = match count(q.samples, usual, real.len(part), part, &stream.shown, &mut notes) {
+        Err(Trouble::Real(why)) if drawing.reads_pairs() => (few(q.samples, usual, real.len(Part::Whole)), Some(why)),
+        other => (other?, None),
+    };
     let each = volume(&shape);
     if n.saturating_mul(each) > MOST_NUMBERS {
         let most = MOST_NUMBERS / each;
@@ -125,10 +129,6 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     }
     let Drawn { samples: drawn, labels, texts, pairs: images_read } = drawing.draw(n, &pool)?;
     finite(&drawn)?;
-    let (a, reference) = (real.rows(part, 0, n)?, real.rows(part, n as u64, n)?);
-    let noise = noise(&reference.values, &shape, stream.source.range(), is_images, q.seed);
-    let asked = labels.into_iter().map(|l| l as usize).collect();
-    let sets = Sets { shape, n, real: a, reference, drawn, asked, noise };
     let mut report = Report {
         name: q.model.name.clone(),
         checkpoint: q.loaded.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -141,6 +141,15 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         classes: Vec::new(),
         notes,
     };
+    if let (Some(why), Some(read)) = (too_few, &images_read) {
+        pairs::measure(q, &drawn, &shape, read, &mut report);
+        report.notes.push(format!("only pairs are compared: {why}"));
+        return Ok(report);
+    }
+    let (a, reference) = (real.rows(part, 0, n)?, real.rows(part, n as u64, n)?);
+    let noise = noise(&reference.values, &shape, stream.source.range(), is_images, q.seed);
+    let asked = labels.into_iter().map(|l| l as usize).collect();
+    let sets = Sets { shape, n, real: a, reference, drawn, asked, noise };
     if is_images {
         let scene = images::Scene { q, place, trained, column: own.1, other, asked: drawing.asked(), pool: &pool };
         images::measure(&scene, &sets, host, tell, &mut report)?;
@@ -151,7 +160,7 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         text::measure(q, host, &sets, texts, &pool, tell, &mut report)?;
     }
     if let Some(read) = &images_read {
-        pairs::measure(q, &sets, read, &mut report);
+        pairs::measure(q, &sets.drawn, &sets.shape, read, &mut report);
     }
     if let Some(ways) = translation::ways(q.model) {
         translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
@@ -215,6 +224,12 @@ fn count(
         notes.push(format!("{n} samples in a set, because there are {len} real ones for two sets; the usual number is {usual}"));
     }
     Ok(n)
+}
+
+/// Samples to draw of `len` real ones, where there are fewer than sets are made of: no real one twice.
+fn few(asked: Option<usize>, usual: usize, len: Option<u64>) -> usize {
+    let len = len.map_or(usual, |len| usize::try_from(len).unwrap_or(usual));
+    asked.unwrap_or(usual).min(len)
 }
 
 /// As many uniform numbers as there are in `real`: between dark and light for images, in the bounding box for anything else.

@@ -1,7 +1,7 @@
 //! Image to image: how far a sample is from the image that was wanted.
 
+use super::Question;
 use super::report::{Better, Measure, Report};
-use super::{Question, Sets};
 use crate::train::Pairs;
 
 /// The mean absolute difference of two sets of as many numbers, in their units; NaN for none.
@@ -21,11 +21,11 @@ pub fn repeated(images: &[f32], from: &[usize], to: &[usize]) -> Option<Vec<f32>
     }
 }
 
-/// Adds the distance of samples to wanted images. There is no floor, because a wanted image is no distance from itself; the
+/// Adds the distance of samples `drawn`, each of `shape`, to wanted images. There is no floor, because a wanted image is no distance from itself; the
 /// ceiling is that of the input, given back as it is.
-pub fn measure(q: &Question, sets: &Sets, pairs: &Pairs, report: &mut Report) {
-    let model = l1(&sets.drawn, &pairs.wanted);
-    let as_it_is = repeated(&pairs.inputs, &pairs.shape, &sets.shape).map(|input| l1(&input, &pairs.wanted));
+pub fn measure(q: &Question, drawn: &[f32], shape: &[usize], pairs: &Pairs, report: &mut Report) {
+    let model = l1(drawn, &pairs.wanted);
+    let as_it_is = repeated(&pairs.inputs, &pairs.shape, shape).map(|input| l1(&input, &pairs.wanted));
     let title = "L1 to the wanted image (ceiling: of the input itself)";
     let mut measure = Measure::new("wanted_l1", title, Better::Lower, [0.0, model, 0.0]);
     measure.values = [None, Some(model), as_it_is];

@@ -111,6 +111,15 @@ pub struct Report {
 const HEAD: [&str; 4] = ["measure (good: ↓ low, ↑ high, ≈ as real)", "floor (real)", "model", "ceiling (noise)"];
 
 impl Report {
+    /// Adds classifiers that are not named yet.
+    pub fn seen_by(&mut self, judges: impl IntoIterator<Item = JudgeInfo>) {
+        for judge in judges {
+            if !self.judge.iter().chain(&self.judges).any(|j| *j == judge) {
+                self.judges.push(judge);
+            }
+        }
+    }
+
     /// For programs.
     pub fn json(&self) -> Value {
         let three = |v: &[Option<f64>; 3]| json!({ "floor": v[0], "model": v[1], "ceiling": v[2] });

@@ -74,7 +74,7 @@ pub fn measure(
     for (i, (key, title)) in names.into_iter().enumerate() {
         report.measures.push(Measure::new(key, title, Better::Higher, found.map(|f| f[i])).shown(Unit::Share));
     }
-    report.judges.extend([shape.classifier.info, colour.classifier.info]);
+    report.seen_by([shape.classifier.info, colour.classifier.info]);
     report.notes.push("named things: floor is that of held-out real images with their own captions".into());
     Ok(())
 }

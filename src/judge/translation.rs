@@ -175,6 +175,6 @@ fn shapes(
     }
     let why = "the same scenes, drawn with the other fill";
     report.notes.push(format!("fill and shape: floor is that of a perfect translation, {why}"));
-    report.judges.extend(judges.map(|j| j.info));
+    report.seen_by(judges.map(|j| j.info));
     Ok(())
 }

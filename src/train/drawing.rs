@@ -165,6 +165,11 @@ impl Drawing {
         self.conditions.iter().find_map(|c| c.labels.map(|(_, classes)| Asked { stream: c.stream, classes }))
     }
 
+    /// Whether it reads an image and knows the one that was wanted.
+    pub fn reads_pairs(&self) -> bool {
+        self.pairs.is_some()
+    }
+
     /// The next `n` samples. What is left of the last draw is dropped.
     /// Errors: a file cannot be read any more.
     pub fn draw(&mut self, n: usize, pool: &rayon::ThreadPool) -> Result<Drawn, DrawingError> {
