@@ -360,10 +360,16 @@ fn voices_are_heard() {
 }
 
 #[test]
-fn samples_are_asked_for_by_a_caption() {
+fn captions_and_translations_are_judged() {
+    let (bench, judge) = captions();
+    translations(&bench, &judge);
+}
+
+/// Text to image; returns the folder and the classifier of shapes in it.
+fn captions() -> (Bench, String) {
     // The sampler draws each image beside the caption that it was asked for: nearly all of them are right.
-    let spec = "gan: told\n\ndata:\n  x, t: shapes(size=16, caption=true)\n\nnoise:\n  z: normal(4)\n\nblocks:\n  \
-        code(t): embed(t, 4) | mean(axis=tokens)\n\nnets:\n  G(z, t) -> x: concat(code(t)) | dense(768) | tanh | reshape(3, 16, 16)\n  \
+    let spec = "gan: told\n\ndata:\n  x, t: shapes(size=8, caption=true)\n\nnoise:\n  z: normal(4)\n\nblocks:\n  \
+        code(t): embed(t, 4) | mean(axis=tokens)\n\nnets:\n  G(z, t) -> x: concat(code(t)) | dense(192) | tanh | reshape(3, 8, 8)\n  \
         D(x) -> 1: flatten | dense(1) | sigmoid\n\ngame:\n  \
         min D: -E[log(D(x))] - E[log(1 - D(G(z, t)))]\n  min G: -E[log(D(G(z, t)))]\n\n\
         train:\n  batch: 8\n  steps: 2\n  optimizer: adam(1e-3)\n\nsample:\n  draw: x + 0.001*G(z, t)\n";
@@ -385,19 +391,21 @@ fn samples_are_asked_for_by_a_caption() {
     b.good(&["run", "s.gan", "--out", "untrained"]);
     std::fs::rename(b.at("r/judge"), b.at("untrained/judge")).expect("the judges are moved");
     assert!(three(&b.json(&["eval", "untrained", "-n", "300", "--json"]), "named_both")[1] < 0.3);
+    let judge = report["judge"]["path"].as_str().expect("a path").replace("r/judge", "untrained/judge");
+    (b, judge)
 }
 
-#[test]
-fn translations_are_measured_there_and_back() {
+/// Unpaired and paired translation, by a classifier that was trained before: training one takes long.
+fn translations(b: &Bench, judge: &str) {
     // Nets that change nothing: the way back is perfect, the shape is kept, and the fill is the old one.
-    let spec = "gan: moved\n\ndata:\n  a: shapes(size=16)\n  b: shapes(size=16, fill=striped)\n\nnets:\n  \
+    let spec = "gan: moved\n\ndata:\n  a: shapes(size=8)\n  b: shapes(size=8, fill=striped)\n\nnets:\n  \
         G(a) -> b:\n    - residual:\n        - conv(3, 1, bias=false)\n  \
         F(b) -> a:\n    - residual:\n        - conv(3, 1, bias=false)\n\ngame:\n  \
         min G, F: E[abs(F(G(a)) - a)] + E[abs(G(F(b)) - b)]\n\n\
         train:\n  batch: 8\n  steps: 2\n  init: normal(0, 1e-6)\n  optimizer: adam(1e-6)\n";
-    let b = Bench::new(spec);
-    b.good(&["run", "s.gan", "--out", "r"]);
-    let report = b.json(&["eval", "r", "-n", "300", "--json"]);
+    std::fs::write(b.at("moved.gan"), spec).expect("the spec is written");
+    b.good(&["run", "moved.gan", "--out", "moved"]);
+    let report = b.json(&["eval", "moved", "-n", "300", "--json", "--judge", judge]);
     for (there, key) in [("cycle_l1_there", "fill_there"), ("cycle_l1_back", "fill_back")] {
         let [floor, model, ceiling] = three(&report, there);
         assert!(floor.is_nan() && model < 1e-3 && ceiling > 0.1, "{report:#}");
@@ -410,8 +418,8 @@ fn translations_are_measured_there_and_back() {
     }
 
     // Of few pictures only the distance to the wanted ones is measured; of black, which the net gives, it is how light they are.
-    b.good(&["sample", "r", "-n", "20", "-o", "pictures"]);
-    let spec = "gan: few\n\ndata:\n  a, b: pairs(\"pictures\", size=16, layout=grey, range=[0, 1])\n\nnets:\n  \
+    b.good(&["sample", "moved", "-n", "20", "-o", "pictures"]);
+    let spec = "gan: few\n\ndata:\n  a, b: pairs(\"pictures\", size=8, layout=grey, range=[0, 1])\n\nnets:\n  \
         G(a) -> b: conv(3, 1, bias=false)\n\ngame:\n  min G: E[abs(G(a) - b)]\n\n\
         train:\n  batch: 8\n  steps: 2\n  init: normal(0, 1e-6)\n  optimizer: adam(1e-6)\n\nsample:\n  draw: G(a)\n";
     std::fs::write(b.at("few.gan"), spec).expect("the spec is written");

@@ -238,12 +238,15 @@ fn differing(a: &[f32], b: &[f32]) -> usize {
 fn stripes_change_the_shape_alone() {
     let (n, size) = (64, 32);
     let each = size * size * 3;
-    let get = |fill| {
-        let source = DataSource::Shapes { size, label: ShapeLabel::Size, caption: true, fill, range: [0.0, 1.0] };
+    let labelled = |fill, label| {
+        let source = DataSource::Shapes { size, label, caption: true, fill, range: [0.0, 1.0] };
         draw(opened(&source, n).as_ref(), n, &[each, SHAPE_CAPTION, 1], 3).unwrap()
     };
+    let get = |fill| labelled(fill, ShapeLabel::Size);
+    let fills = labelled(ShapeFill::Any, ShapeLabel::Fill);
     let (plain, striped, any) = (get(ShapeFill::Plain), get(ShapeFill::Striped), get(ShapeFill::Any));
     assert_eq!(plain[1..], striped[1..], "captions and labels");
+    assert_eq!(any[..2], fills[..2], "only the label is another");
     let mut chosen = [0; 2];
     for i in 0..n {
         let at = |columns: &Vec<Vec<f32>>| columns[0][i * each..(i + 1) * each].to_vec();
@@ -256,6 +259,7 @@ fn stripes_change_the_shape_alone() {
         let outside = p.chunks_exact(3).zip(s.chunks_exact(3)).filter(|(x, _)| *x == ground);
         assert!(outside.clone().count() > 100 && outside.clone().all(|(x, y)| x == y), "image {i}: the ground");
         assert!(a == p || a == s, "image {i}: neither plain nor striped");
+        assert_eq!(fills[2][i], f32::from(u8::from(a == s)), "image {i}: the label of its fill");
         chosen[usize::from(a == s)] += 1;
     }
     assert!(chosen.iter().all(|&c| c > n / 4), "{chosen:?}");
