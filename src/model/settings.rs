@@ -80,6 +80,7 @@ impl<'a> Resolver<'a> {
             Length::Epochs(_) => None,
         };
         self.growth_fits(steps, train.batch);
+        self.histories_hold(train.batch);
         if !optimizer && !spec.train.is_empty() {
             let place = self.section("train").unwrap_or(self.top());
             self.report(

@@ -4,9 +4,13 @@
 use super::args::{Args, Default, Key, Kind, read};
 use super::numbers::plural;
 use super::resolver::Resolver;
-use super::{Function, Type, Val};
+use super::layers::LARGEST;
+use super::{Action, Function, Instr, Type, Val};
 use crate::diag::{Diagnostic, Span};
 use crate::syntax::ast::{Arg, Expr};
+
+/// Most different conditions of a spec.
+const MOST_CONDITIONS: usize = 4;
 
 /// A row of the table.
 struct Special {
@@ -56,6 +60,21 @@ const TABLE: &[Special] = &[
     },
 ];
 
+/// The histories with fewer places than `batch`.
+fn small(batch: usize) -> impl Fn(&Instr) -> Option<(usize, Span)> {
+    move |i| match i.action {
+        Action::Apply(Function::History(places)) if places < batch => Some((places, i.span)),
+        Action::Apply(_)
+        | Action::Input(_)
+        | Action::Data { .. }
+        | Action::Noise(_)
+        | Action::Number(_)
+        | Action::Layer(_)
+        | Action::Call { .. }
+        | Action::Unknown => None,
+    }
+}
+
 /// The names of these functions.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|s| s.name)
@@ -88,7 +107,59 @@ impl Resolver<'_> {
         }
         let values: Vec<Val> = values.into_iter().map(|a| self.expr(&a.value)).collect();
         let Some(settings) = read(self, name, e.span, &settings, row.keys) else { return Some(self.unknown(e.span)) };
-        Some(self.apply((row.make)(&settings), values, e.span))
+        let f = (row.make)(&settings);
+        if !self.affordable(f, &values, e.span) {
+            return Some(self.unknown(e.span));
+        }
+        Some(self.apply(f, values, e.span))
+    }
+
+    /// Whether a step with `f` in it can be compiled and kept in memory; complains where not.
+    fn affordable(&mut self, f: Function, values: &[Val], span: Span) -> bool {
+        if let Function::Every(_) | Function::Until(_) = f {
+            // Each combination of conditions is a training step of its own.
+            let mut known: Vec<Function> = vec![f];
+            for i in self.global().body.instrs() {
+                if let Action::Apply(g @ (Function::Every(_) | Function::Until(_))) = i.action
+                    && !known.contains(&g)
+                {
+                    known.push(g);
+                }
+            }
+            if known.len() > MOST_CONDITIONS {
+                self.report(
+                    Diagnostic::new("E0214", span, "too many different `every` and `until`")
+                        .expected(format!("at most {MOST_CONDITIONS} different ones"))
+                        .found(known.len().to_string())
+                        .hint("use the same interval for several terms"),
+                );
+                return false;
+            }
+        }
+        if let Function::History(places) = f {
+            let numbers = values.first().map_or(0, |&v| self.ty(v).numbers());
+            if places.checked_mul(numbers).is_none_or(|n| n > LARGEST) {
+                self.report(
+                    Diagnostic::new("E0309", span, "this `history` would be too large")
+                        .found(format!("{places} samples of {numbers} numbers"))
+                        .expected(format!("at most {LARGEST} numbers")),
+                );
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A memory must have a place for each sample of a batch.
+    pub fn histories_hold(&mut self, batch: usize) {
+        let found: Vec<(usize, Span)> = self.global().body.instrs().iter().filter_map(small(batch)).collect();
+        for (places, span) in found {
+            self.report(
+                Diagnostic::new("E0206", span, "`history` has fewer places than a batch has samples")
+                    .label(format!("{places} places for {batch} samples"))
+                    .expected(format!("at least {batch}")),
+            );
+        }
     }
 
     /// The type of what `history` gives.
