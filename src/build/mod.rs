@@ -65,7 +65,6 @@ fn phases(model: &Model, conditions: &[Condition]) -> (Vec<Vec<usize>>, Vec<Kind
             let players: Vec<usize> = (0..model.players.len()).filter(|&p| model.players[p].turns > runs - 1 - run).collect();
             let used: Vec<Condition> = players.iter().flat_map(|&p| objective::conditions_of(model, p)).collect();
             let off = conditions.iter().enumerate().filter(|(i, c)| combination >> i & 1 == 0 && used.contains(c));
-            // Only where every player takes part can it be the last run; then every such run of fewer turns is alike.
             let kind = Kind { last: run + 1 == runs, off: off.map(|x| *x.1).collect(), players };
             let at = kinds.iter().position(|k| *k == kind).unwrap_or_else(|| {
                 kinds.push(kind);

@@ -29,41 +29,10 @@ pub fn conditions_of(model: &Model, player: usize) -> Vec<Condition> {
 
 /// When the value of `f` counts.
 pub fn condition(f: Function) -> Option<Condition> {
-    match f {
-        Function::Every(n) => Some(Condition::Every(n)),
-        Function::Until(n) => Some(Condition::Until(n)),
-        Function::Add
-        | Function::Sub
-        | Function::Mul
-        | Function::Div
-        | Function::Neg
-        | Function::Pow(_)
-        | Function::Log
-        | Function::Exp
-        | Function::Sqrt
-        | Function::Abs
-        | Function::Softplus
-        | Function::Sigmoid
-        | Function::Tanh
-        | Function::Relu
-        | Function::Min
-        | Function::Max
-        | Function::Sum
-        | Function::Mean
-        | Function::Norm
-        | Function::Bce
-        | Function::Mse
-        | Function::Detach
-        | Function::Grad
-        | Function::Expect
-        | Function::CrossEntropy
-        | Function::OneHot
-        | Function::History(_)
-        | Function::MixStyles(_)
-        | Function::Shrink(_)
-        | Function::Fade
-        | Function::Enlarge(_) => None,
+    if let Function::Every(n) = f {
+        return Some(Condition::Every(n));
     }
+    if let Function::Until(n) = f { Some(Condition::Until(n)) } else { None }
 }
 
 /// Two styles, and the two uniform numbers per sample that say whether and where they cross over.

@@ -175,7 +175,7 @@ impl Gallery {
         let mut beside: Vec<(usize, Vec<f32>)> = Vec::new();
         for draw in 0..if inputs.is_empty() { 0 } else { look.count.div_ceil(batch) } {
             streams.give(session, FAR + draw as u64)?;
-            inputs.apply(model, &session.program, &mut session.memory, &Ask::default(), draw * batch)?;
+            inputs.apply(model, &mut session.memory, &Ask::default(), draw * batch)?;
             let read = sampling.data_feeds(&session.program).collect::<Vec<_>>();
             given.push(read.into_iter().map(|f| (f, session.memory.feed(f).to_vec())).collect());
             let images = inputs.images().map(|(before, truth)| [Some(before), truth]);

@@ -4,15 +4,12 @@ use super::inputs::{Ask, Inputs};
 use super::pictures::Look;
 use super::translate::{Job, translate};
 use super::{Failure, host, io, styles, trained};
-use crate::build::{FeedSource, Program};
-use crate::data::Source;
-use crate::driver;
-use crate::graph::{FeedId, volume};
+use crate::build::Program;
+use crate::graph::volume;
 use crate::model::Model;
 use crate::output::arrays::write_npy;
 use crate::runtime::Memory;
-use crate::train::checkpoint;
-use crate::train::{Sampling, set_scalars};
+use crate::train::{Sampling, conditions};
 use std::path::{Path, PathBuf};
 
 /// Options of `ganc sample`.
@@ -76,10 +73,7 @@ impl Trained {
     /// Errors: there is none, or it belongs to another spec.
     pub fn load(run: &Path, batch: usize, threads: usize) -> Result<Trained, Failure> {
         let (model, loaded) = trained(run)?;
-        let program = driver::program(&model, Some(batch));
-        let mut memory = Memory::new(&program);
-        checkpoint::fill_states(&program, &mut memory, &loaded.tensors, &loaded.path, true)?;
-        set_scalars(&program, &mut memory, loaded.step, &vec![0; program.players.len()]);
+        let (program, memory) = loaded.restore(&model, batch, false)?;
         Ok(Trained { model, program, memory, pool: crate::train::pool(threads).map_err(Failure::Limit)? })
     }
 
@@ -99,48 +93,6 @@ impl Trained {
             )));
         };
         self.memory.set_scalar(id, value);
-        Ok(())
-    }
-
-    /// The data that `sampling` reads, by stream.
-    fn sources(&self, sampling: &Sampling, seed: u64) -> Result<Vec<Drawn>, Failure> {
-        let mut sources = Vec::new();
-        for (number, stream) in self.model.streams.iter().enumerate() {
-            let feed = |f: FeedId| match self.program.feeds[f.index()].source {
-                FeedSource::Data { stream, column } if stream == number => Some((column, f)),
-                FeedSource::Data { .. }
-                | FeedSource::Normal { .. }
-                | FeedSource::Uniform { .. }
-                | FeedSource::Places
-                | FeedSource::Argument => None,
-            };
-            let feeds: Vec<(usize, FeedId)> = sampling.data_feeds(&self.program).filter_map(feed).collect();
-            if !feeds.is_empty() {
-                let sizes = stream.columns.iter().map(|(_, ty)| self.program.batch * ty.numbers()).collect();
-                let source = crate::data::open(&stream.source, self.program.batch, seed, number as u32)?;
-                sources.push(Drawn { source, feeds, sizes });
-            }
-        }
-        Ok(sources)
-    }
-}
-
-/// A stream of data that a sampler reads.
-struct Drawn {
-    source: Box<dyn Source>,
-    /// Column and feed.
-    feeds: Vec<(usize, FeedId)>,
-    sizes: Vec<usize>,
-}
-
-impl Drawn {
-    fn give(&self, draw: u64, memory: &mut Memory) -> Result<(), Failure> {
-        let mut columns: Vec<Vec<f32>> = self.sizes.iter().map(|&len| vec![0.0; len]).collect();
-        let mut slices: Vec<&mut [f32]> = columns.iter_mut().map(Vec::as_mut_slice).collect();
-        self.source.draw(draw, &mut slices)?;
-        for &(column, feed) in &self.feeds {
-            memory.feed_mut(feed).copy_from_slice(&columns[column]);
-        }
         Ok(())
     }
 }
@@ -168,7 +120,7 @@ pub fn run(c: Sample) -> Result<(), Failure> {
     {
         eprintln!("note: {said}");
     }
-    let sources = if inputs.need_data(&ask) { t.sources(&sampling, c.seed)? } else { Vec::new() };
+    let sources = if inputs.need_data(&ask) { conditions(&t.model, &t.program, &sampling, c.seed)? } else { Vec::new() };
     let shape = sampling.shape()[1..].to_vec();
     let (n, each) = (c.n as usize, volume(&shape));
     let mut samples = Vec::with_capacity(n * each);
@@ -177,7 +129,7 @@ pub fn run(c: Sample) -> Result<(), Failure> {
         for source in &sources {
             source.give(draw, &mut t.memory)?;
         }
-        inputs.apply(&t.model, &t.program, &mut t.memory, &ask, draw as usize * BATCH)?;
+        inputs.apply(&t.model, &mut t.memory, &ask, draw as usize * BATCH)?;
         sampling.draw_noise(&t.program, &mut t.memory, c.seed, draw);
         if c.interpolate {
             styles::interpolate(&t.model, &t.program, &mut t.memory, STEPS);

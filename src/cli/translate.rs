@@ -9,15 +9,13 @@ use crate::data::images::{self, pairs};
 use crate::data::listing::list;
 use crate::data::mel::{Mel, SILENCE};
 use crate::data::{levels, speech, wav};
-use crate::driver;
 use crate::graph::{FeedId, volume};
 use crate::model::source::SoundSettings;
 use crate::model::{DataSource, Model, Stream, Type};
 use crate::output::images::{GridStyle, Shape, single, write_grid, write_png};
 use crate::output::sound::{sound, write_wav};
 use crate::runtime::{Memory, random};
-use crate::train::checkpoint;
-use crate::train::{Loaded, Sampling, fill, layout, pool, set_scalars};
+use crate::train::{Sampling, fill, layout, pool};
 use std::path::{Path, PathBuf};
 
 /// Files that go through a net at a time.
@@ -47,11 +45,8 @@ pub struct Job<'j> {
 
 /// Translates every file of a folder.
 pub fn translate(job: &Job) -> Result<(), Failure> {
-    let (model, Loaded { tensors, path, step }) = trained(job.run)?;
-    let program = driver::program(&model, Some(BATCH));
-    let mut memory = Memory::new(&program);
-    checkpoint::fill_states(&program, &mut memory, &checkpoint::averaged(tensors), &path, true)?;
-    set_scalars(&program, &mut memory, step, &vec![0; program.players.len()]);
+    let (model, loaded) = trained(job.run)?;
+    let (program, memory) = loaded.restore(&model, BATCH, true)?;
     let pool = pool(job.threads).map_err(Failure::Limit)?;
     let mut engine = Engine { model: &model, program: &program, memory, pool, seed: job.seed };
     let net = engine.net(job.net)?;

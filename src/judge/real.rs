@@ -60,14 +60,7 @@ impl Real {
             Column::Image { .. } | Column::Vector(_) | Column::Tokens { .. } | Column::Array(_) => None,
         });
         let last = column.max(label.map_or(0, |l| l.0));
-        let elements = |c: &Column| match c {
-            Column::Image { c, h, w } => c * h * w,
-            Column::Vector(n) => *n,
-            Column::Class(_) => 1,
-            Column::Tokens { len, .. } => *len,
-            Column::Array(shape) => volume(shape),
-        };
-        let sizes = info.columns.iter().take(last + 1).map(|c| DRAWN * elements(c)).collect();
+        let sizes = info.columns.iter().take(last + 1).map(|c| DRAWN * c.ty().numbers()).collect();
         let split = if info.len.is_some() { SPLIT_SEED } else { seed };
         let source = data::open(&stream.source, DRAWN, split, 0)?;
         Ok(Real { source, sizes, column, label, shape: shape.to_vec(), len: info.len, seed })

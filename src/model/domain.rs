@@ -1,6 +1,6 @@
 //! What ganc knows of adversarial training: games that cannot be learned, and combinations that go wrong in practice.
 
-use super::expr::follows_gradient;
+use super::functions::follows_gradient;
 use super::layers::SlotKind;
 use super::resolver::Resolver;
 use super::{Action, Function, Instr, Net, NetId, Train, Type, Val};

@@ -4,8 +4,10 @@
 //! resolution `levels[k]`, images are scaled down to it, and, but for the first stage trained, results fade over from the stage
 //! before. Tensors keep their names from stage to stage: those of a resolution begin with `r64.`, `to_image_64.` or `from_image_64.`.
 
+use super::args::Evaluate;
 use super::numbers::{plural, show};
 use super::resolver::Resolver;
+use super::scope::{Bound, Origin};
 use super::{Function, Type, Val};
 use crate::diag::{Diagnostic, Span};
 use crate::syntax::ast::{Expr, ExprKind, Name, Setting, Stmt, StmtKind, Value};
@@ -117,7 +119,6 @@ impl<'a> Resolver<'a> {
     }
 
     fn levels_of(&mut self, list: &Expr) -> Option<Vec<usize>> {
-        use super::args::Evaluate;
         let ExprKind::List(items) = &list.kind else {
             self.report(
                 Diagnostic::new("E0205", list.span, "a list of resolutions is needed here").expected("such as [8, 16, 32]"),
@@ -132,7 +133,6 @@ impl<'a> Resolver<'a> {
 
     /// Reads `{start: 8, steady: 600k, fade: 600k}`.
     fn grow_setting(&mut self, s: &'a Setting, levels: &[usize], place: Span) -> Option<(usize, u64, u64)> {
-        use super::args::Evaluate;
         let Value::Map(entries, span) = &s.value else {
             self.report(
                 Diagnostic::new("E0205", s.key.span, "`grow` says how training goes from one resolution to the next")
@@ -257,7 +257,6 @@ impl<'a> Resolver<'a> {
 
     /// The layers of one resolution, with names of their own.
     fn level(&mut self, g: &Growth, k: usize, prefix: &str, var: &'a Name, body: &'a [Stmt], flow: Val) -> Val {
-        use super::scope::{Bound, Origin};
         let resolution = g.levels[k];
         let frame = self.frame();
         let counts = std::mem::take(&mut frame.counts);

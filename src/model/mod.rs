@@ -8,6 +8,7 @@ pub mod args;
 pub mod codes;
 mod domain;
 mod expr;
+mod functions;
 mod game;
 pub mod growth;
 pub mod layers;

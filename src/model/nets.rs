@@ -1,7 +1,7 @@
 //! Networks: signatures, bodies, blocks expanded at each use.
 
 use super::args::{Default, Evaluate, Kind, read};
-use super::expr::FUNCTIONS;
+use super::functions::FUNCTIONS;
 use super::layers::{self, Definition, Make, show_shape};
 use super::numbers::{plural, what};
 use super::resolver::Resolver;
@@ -17,6 +17,11 @@ const MOST_LAYERS: usize = 10_000;
 const MOST_NESTED: usize = 32;
 /// Most statements that all nets may expand to.
 const MOST_WORK: usize = 100_000;
+
+/// Whether the first argument of a layer is a value, not a setting.
+fn takes_values(definition: &Definition) -> bool {
+    definition.keys.first().is_some_and(|k| matches!(k.kind, Kind::Tensors | Kind::Labels))
+}
 
 impl<'a> Resolver<'a> {
     /// Resolves one net and adds it to the nets, also after mistakes: then with what its signature promises.
@@ -388,9 +393,8 @@ impl<'a> Resolver<'a> {
     /// A layer that is given a value where its first setting should be is applied to that value instead of the one that flows in:
     /// `embed(y, 50)`.
     fn explicit_flow<'g>(&mut self, definition: &Definition, given: &'g [Arg], flow: Val) -> (Val, &'g [Arg]) {
-        let reads_values = definition.keys.first().is_some_and(|k| matches!(k.kind, Kind::Tensors | Kind::Labels));
         match given {
-            [first, rest @ ..] if first.name.is_none() && !reads_values && self.is_tensor(&first.value) => {
+            [first, rest @ ..] if first.name.is_none() && !takes_values(definition) && self.is_tensor(&first.value) => {
                 (self.expr(&first.value), rest)
             }
             all => (flow, all),
@@ -403,10 +407,9 @@ impl<'a> Resolver<'a> {
     pub fn layer_in_expression(&mut self, name: &str, args: &[Arg], span: Span) -> Option<Val> {
         let function = FUNCTIONS.iter().any(|f| f.0 == name) && args.iter().all(|a| a.name.is_none());
         let definition = layers::find(name).filter(|_| !function && self.frame().net.is_some())?;
-        let reads_values = definition.keys.first().is_some_and(|k| matches!(k.kind, Kind::Tensors | Kind::Labels));
         if let [first, rest @ ..] = args
             && first.name.is_none()
-            && (!reads_values || !rest.is_empty())
+            && (!takes_values(definition) || !rest.is_empty())
             && self.is_tensor(&first.value)
         {
             let flow = self.expr(&first.value);
@@ -450,7 +453,7 @@ impl<'a> Resolver<'a> {
         let Some(made) = made else { return self.unknown(span) };
         let mut inputs = vec![flow];
         inputs.extend(args.all_values());
-        if word == "mean" {
+        if layers::averages(word) {
             inputs.extend(self.embedded_text(flow));
         }
         self.layers_made += 1;
@@ -485,7 +488,7 @@ impl<'a> Resolver<'a> {
         let instr = frame.body.get(v);
         let Action::Layer(k) = instr.action else { return None };
         let text = *instr.args.first()?;
-        (frame.layers[k].word == "embed" && matches!(frame.body.get(text).ty, Type::Tokens { .. })).then_some(text)
+        (layers::reads_words(frame.layers[k].word) && matches!(frame.body.get(text).ty, Type::Tokens { .. })).then_some(text)
     }
 
     /// Expands a block: its body with its own names, and weights of this use.

@@ -3,7 +3,7 @@
 use super::numbers::{Numbers, plural, what};
 use super::scope::{Bound, Frame, Origin};
 use super::suggest::did_you_mean;
-use super::{Action, Column, DataSource, Growth, Model, Net, Noise, Player, Probe, Stream, Type, expr, layers, source};
+use super::{Action, Column, DataSource, Growth, Model, Net, Noise, Player, Probe, Stream, Type, functions, layers, source};
 use crate::diag::{Diagnostic, Diagnostics, Severity, Sources, Span};
 use crate::syntax::ast::{Arg, Binding, Expr, ExprKind, Name, Spec};
 use std::collections::{HashMap, HashSet};
@@ -190,7 +190,7 @@ impl<'a> Resolver<'a> {
         }
         for net in &spec.nets {
             let name = net.name.text.as_str();
-            if name == "E" || expr::FUNCTIONS.iter().any(|f| f.0 == name) || layers::find(name).is_some() {
+            if name == "E" || functions::FUNCTIONS.iter().any(|f| f.0 == name) || layers::find(name).is_some() {
                 self.report(
                     Diagnostic::new("E0200", net.name.span, format!("`{name}` already means something in expressions"))
                         .label("a net cannot replace it")
@@ -274,11 +274,7 @@ impl<'a> Resolver<'a> {
         let mut columns = Vec::new();
         for (i, n) in binding.names.iter().enumerate() {
             let ty = match info.columns.get(i) {
-                Some(Column::Image { c, h, w }) => Type::Tensor(vec![*c, *h, *w]),
-                Some(Column::Vector(k)) => Type::Tensor(vec![*k]),
-                Some(Column::Array(shape)) => Type::Tensor(shape.clone()),
-                Some(Column::Class(k)) => Type::Class(*k),
-                Some(Column::Tokens { len, vocabulary }) => Type::Tokens { len: *len, words: vocabulary.len() },
+                Some(column) => column.ty(),
                 None => {
                     let d = match &problem {
                         Some(why) => {

@@ -6,6 +6,7 @@
 mod noise;
 mod table;
 
+use super::Type;
 use super::args::{Default, Evaluate, Key, Kind, read};
 use super::suggest::did_you_mean;
 use super::words::{SHAPE_CAPTION, Vocabulary, shape_words};
@@ -287,6 +288,19 @@ pub enum Crop {
     Center,
     /// Anywhere.
     Random,
+}
+
+impl Column {
+    /// What a name for it stands for.
+    pub fn ty(&self) -> Type {
+        match self {
+            Column::Image { c, h, w } => Type::Tensor(vec![*c, *h, *w]),
+            Column::Vector(n) => Type::Tensor(vec![*n]),
+            Column::Array(shape) => Type::Tensor(shape.clone()),
+            Column::Class(n) => Type::Class(*n),
+            Column::Tokens { len, vocabulary } => Type::Tokens { len: *len, words: vocabulary.len() },
+        }
+    }
 }
 
 /// What a source delivers.

@@ -2,9 +2,9 @@
 //! and `game` only: a net is a function of its inputs alone, these depend on the step or on earlier ones.
 
 use super::args::{Args, Default, Key, Kind, read};
+use super::layers::LARGEST;
 use super::numbers::plural;
 use super::resolver::Resolver;
-use super::layers::LARGEST;
 use super::{Action, Function, Instr, Type, Val};
 use crate::diag::{Diagnostic, Span};
 use crate::syntax::ast::{Arg, Expr};
@@ -183,7 +183,7 @@ impl Resolver<'_> {
 
     fn cannot_take(&mut self, f: Function, types: &[Type], what: &str, hint: &str, span: Span) -> Option<Type> {
         let found = types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(" and ");
-        let name = super::expr::function_name(f);
+        let name = super::functions::function_name(f);
         self.report(
             Diagnostic::new("E0209", span, format!("`{name}` cannot take this"))
                 .label(format!("given {found}"))

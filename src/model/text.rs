@@ -1,6 +1,6 @@
 //! A model as text, for `--emit model` and for tests.
 
-use super::expr::function_name;
+use super::functions::function_name;
 use super::layers::{Slot, SlotKind, show_shape};
 use super::numbers::show;
 use super::train::{InitRule, Length, Moment, Optimizer, Rule};

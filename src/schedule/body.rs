@@ -116,7 +116,21 @@ impl<'a> NestBuilder<'a> {
                 strides: step.iter().zip(&from.strides).map(|(a, b)| a * b).collect(),
                 buffer: from.buffer,
             },
-            _ => unreachable!("only views are seen through"),
+            Op::Input(_)
+            | Op::Const(_)
+            | Op::Literal(_)
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Select
+            | Op::Reshape
+            | Op::Pad { .. }
+            | Op::Concat(_)
+            | Op::Reduce(..)
+            | Op::Dot { .. }
+            | Op::Conv(_)
+            | Op::Grad => {
+                unreachable!("only views are seen through")
+            }
         };
         self.load(access)
     }

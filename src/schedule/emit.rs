@@ -304,7 +304,22 @@ impl Emitter<'_> {
                     offset += graph.shape(part)[*axis];
                     view
                 }
-                _ => unreachable!("only pads and concatenations gather"),
+                Op::Input(_)
+                | Op::Const(_)
+                | Op::Literal(_)
+                | Op::Unary(_)
+                | Op::Binary(_)
+                | Op::Select
+                | Op::Reshape
+                | Op::Transpose(_)
+                | Op::Broadcast
+                | Op::Slice { .. }
+                | Op::Reduce(..)
+                | Op::Dot { .. }
+                | Op::Conv(_)
+                | Op::Grad => {
+                    unreachable!("only pads and concatenations gather")
+                }
             };
             if self.views.placed[part.index()].as_ref() == Some(&here) {
                 continue;
@@ -404,7 +419,22 @@ impl Emitter<'_> {
                     width: self.target.columns,
                 }
             }
-            _ => unreachable!("only products pack"),
+            Op::Input(_)
+            | Op::Const(_)
+            | Op::Literal(_)
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Select
+            | Op::Reshape
+            | Op::Transpose(_)
+            | Op::Broadcast
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concat(_)
+            | Op::Reduce(..)
+            | Op::Grad => {
+                unreachable!("only products pack")
+            }
         };
         pack.target = self.buffer(pack.packed_len(), Home::Arena(0));
         self.packs.insert(unit, pack.target);
@@ -422,7 +452,22 @@ impl Emitter<'_> {
         let mut tiles = match &node.op {
             Op::Dot { ta, .. } => self.dot(v, *ta, packed),
             Op::Conv(c) => self.conv(v, c, packed),
-            _ => unreachable!("only products are anchors"),
+            Op::Input(_)
+            | Op::Const(_)
+            | Op::Literal(_)
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Select
+            | Op::Reshape
+            | Op::Transpose(_)
+            | Op::Broadcast
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concat(_)
+            | Op::Reduce(..)
+            | Op::Grad => {
+                unreachable!("only products are anchors")
+            }
         };
         let mut reads = vec![tiles.a, tiles.b];
         let mut writes = vec![tiles.c];

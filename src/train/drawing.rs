@@ -2,14 +2,14 @@
 //!
 //! Holds: sample `i` of a seed is the same however many are drawn, because they are drawn [`DRAWN`] at a time.
 
-use super::checkpoint::{TensorError, fill_states};
+use super::checkpoint::TensorError;
+use super::conditions::{Condition, conditions};
 use super::layout::{batched, to_torch};
 use super::sampling::Sampling;
-use super::session::set_scalars;
 use super::trained::Loaded;
-use crate::build::{FeedSource, Program, build};
+use crate::build::Program;
 use crate::codegen::Host;
-use crate::data::{DataError, Source};
+use crate::data::DataError;
 use crate::graph::{FeedId, volume};
 use crate::model::{Model, Type};
 use crate::runtime::Memory;
@@ -32,18 +32,6 @@ pub enum DrawingError {
     /// The host cannot run the sampler.
     #[error("{0}")]
     Host(String),
-}
-
-/// A data stream that the sampler reads.
-struct Condition {
-    source: Box<dyn Source>,
-    /// Elements of a draw of each column.
-    sizes: Vec<usize>,
-    /// Columns and the feeds they go to.
-    feeds: Vec<(usize, FeedId)>,
-    /// The column of labels among them: its position, how many classes.
-    labels: Option<(usize, usize)>,
-    stream: usize,
 }
 
 /// Which labels the sampler reads.
@@ -99,6 +87,8 @@ pub struct Drawing {
     memory: Memory,
     sampling: Sampling,
     conditions: Vec<Condition>,
+    /// The labels that are read, and their feed.
+    labels: Option<(Asked, FeedId)>,
     /// Stream, column and places of the texts that are read.
     texts: Option<(usize, usize, usize)>,
     /// Stream, and the columns of the image that is read and of the one that is wanted.
@@ -114,45 +104,22 @@ impl Drawing {
     /// The sampler of `model` with the weights of `loaded`, drawing by `seed`.
     /// Errors: see [`DrawingError`].
     pub fn open(model: &Model, loaded: &Loaded, host: &Host, seed: u64) -> Result<Drawing, DrawingError> {
-        let program = build(model, DRAWN);
-        let mut memory = Memory::new(&program);
-        fill_states(&program, &mut memory, &loaded.tensors, &loaded.path, true)?;
-        set_scalars(&program, &mut memory, loaded.step, &vec![0; program.players.len()]);
+        let (program, memory) = loaded.restore(model, DRAWN, false)?;
         let bound = Sampling::bind(&program, &memory, host, "sample").map_err(DrawingError::Host)?;
         let sampling = bound.ok_or(DrawingError::Nothing)?;
-        let data: Vec<FeedId> = sampling.data_feeds(&program).collect();
-        let mut conditions = Vec::new();
-        for (number, stream) in model.streams.iter().enumerate() {
-            let feeds: Vec<(usize, FeedId)> = data
-                .iter()
-                .filter_map(|&f| match program.feeds[f.index()].source {
-                    FeedSource::Data { stream, column } if stream == number => Some((column, f)),
-                    FeedSource::Data { .. }
-                    | FeedSource::Places
-                    | FeedSource::Normal { .. }
-                    | FeedSource::Uniform { .. }
-                    | FeedSource::Argument => None,
-                })
-                .collect();
-            if feeds.is_empty() {
-                continue;
+        let conditions = conditions(model, &program, &sampling, seed)?;
+        let (mut texts, mut labels) = (None, None);
+        for c in &conditions {
+            for &(column, feed) in &c.feeds {
+                match model.streams[c.stream].columns[column].1 {
+                    Type::Tokens { len, .. } => texts = texts.or(Some((c.stream, column, len))),
+                    Type::Class(classes) => labels = labels.or(Some((Asked { stream: c.stream, classes }, feed))),
+                    Type::Tensor(_) | Type::Number | Type::Styles(_) | Type::Unknown => {}
+                }
             }
-            let source = crate::data::open(&stream.source, DRAWN, seed, number as u32)?;
-            let labels = feeds.iter().find_map(|&(column, _)| match stream.columns[column].1 {
-                Type::Class(classes) => Some((column, classes)),
-                Type::Tensor(_) | Type::Number | Type::Tokens { .. } | Type::Styles(_) | Type::Unknown => None,
-            });
-            let sizes = stream.columns.iter().map(|(_, ty)| DRAWN * ty.numbers()).collect();
-            conditions.push(Condition { source, sizes, feeds, labels, stream: number });
         }
-        let texts = conditions.iter().find_map(|c| {
-            c.feeds.iter().find_map(|&(column, _)| match model.streams[c.stream].columns[column].1 {
-                Type::Tokens { len, .. } => Some((c.stream, column, len)),
-                Type::Tensor(_) | Type::Class(_) | Type::Number | Type::Styles(_) | Type::Unknown => None,
-            })
-        });
         let pairs = conditions.iter().find_map(|c| beside(model, c, &sampling.shape()[1..]));
-        Ok(Drawing { program, memory, sampling, conditions, texts, pairs, seed, next: 0 })
+        Ok(Drawing { program, memory, sampling, conditions, labels, texts, pairs, seed, next: 0 })
     }
 
     /// Shape of a sample in PyTorch's layout.
@@ -162,7 +129,7 @@ impl Drawing {
 
     /// The labels that the sampler reads, where it reads any.
     pub fn asked(&self) -> Option<Asked> {
-        self.conditions.iter().find_map(|c| c.labels.map(|(_, classes)| Asked { stream: c.stream, classes }))
+        self.labels.map(|(asked, _)| asked)
     }
 
     /// Whether it reads an image and knows the one that was wanted.
@@ -184,12 +151,7 @@ impl Drawing {
         });
         while drawn.samples.len() < n * each {
             for c in &self.conditions {
-                let mut columns: Vec<Vec<f32>> = c.sizes.iter().map(|&len| vec![0.0; len]).collect();
-                let mut slices: Vec<&mut [f32]> = columns.iter_mut().map(Vec::as_mut_slice).collect();
-                c.source.draw(self.next, &mut slices)?;
-                for &(column, feed) in &c.feeds {
-                    self.memory.feed_mut(feed).copy_from_slice(&columns[column]);
-                }
+                let columns = c.give(self.next, &mut self.memory)?;
                 if let Some(t) = drawn.texts.as_mut().filter(|t| t.place.0 == c.stream) {
                     t.tokens.extend_from_slice(&columns[t.place.1]);
                 }
@@ -200,9 +162,7 @@ impl Drawing {
                     p.wanted.extend(to_torch(&batched(DRAWN, &wanted.1), &columns[wanted.0]));
                 }
             }
-            if let Some((column, c)) = self.conditions.iter().find_map(|c| c.labels.map(|(column, _)| (column, c)))
-                && let Some(&(_, feed)) = c.feeds.iter().find(|f| f.0 == column)
-            {
+            if let Some((_, feed)) = self.labels {
                 drawn.labels.extend_from_slice(self.memory.feed(feed));
             }
             drawn.samples.extend(self.sampling.draw_on(&self.program, &mut self.memory, pool, self.seed, self.next));

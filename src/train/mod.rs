@@ -1,6 +1,7 @@
 //! Training: states and how they start, steps, schedules, checkpoints, replays, samples.
 
 pub mod checkpoint;
+mod conditions;
 mod drawing;
 pub mod layout;
 pub mod replay;
@@ -11,6 +12,7 @@ mod start;
 pub mod steps;
 mod trained;
 
+pub use conditions::{Condition, conditions};
 pub use drawing::{Asked, DRAWN, Drawing, DrawingError, Drawn, Pairs, Texts};
 pub use sampling::{Sampling, reads};
 pub use session::{Options, Progress, Session, fill, pool, set_scalars};

@@ -1,6 +1,10 @@
 //! What a run folder holds, read back.
 
-use super::checkpoint::{TensorError, Tensors, list, newest, read, step_of};
+use super::checkpoint::{self, TensorError, Tensors, fill_states, list, newest, read, step_of};
+use super::session::set_scalars;
+use crate::build::{Program, build};
+use crate::model::Model;
+use crate::runtime::Memory;
 use std::path::{Path, PathBuf};
 
 /// Name of the folder of checkpoints in a run folder.
@@ -16,6 +20,22 @@ pub struct Loaded {
     pub path: PathBuf,
     /// Training steps behind it.
     pub step: u64,
+}
+
+impl Loaded {
+    /// The program of `model` at `batch` samples with this checkpoint in its memory, ready to sample; with `averaged`, averages stand in
+    /// the place of what they are averages of, so that every net has them.
+    /// Errors: the checkpoint is another spec's; the message names what differs.
+    pub fn restore(&self, model: &Model, batch: usize, averaged: bool) -> Result<(Program, Memory), TensorError> {
+        let program = build(model, batch);
+        let mut memory = Memory::new(&program);
+        match averaged {
+            true => fill_states(&program, &mut memory, &checkpoint::averaged(self.tensors.clone()), &self.path, true)?,
+            false => fill_states(&program, &mut memory, &self.tensors, &self.path, true)?,
+        }
+        set_scalars(&program, &mut memory, self.step, &vec![0; program.players.len()]);
+        Ok((program, memory))
+    }
 }
 
 /// Reads the newest whole checkpoint of run folder `run`.

@@ -25,6 +25,8 @@ pub const TABLE: &[Definition] = &[
 
 /// The layers that labels or texts flow into.
 pub const READERS: &[&str] = &["embed"];
+/// The layers that average over places; of an embedded text they are given the text as well.
+pub const AVERAGES: &[&str] = &["mean"];
 
 /// `class[n]` to `[size]`, `tokens[t]` to `[size, t]`: rows of a learned table `[words, size]`, which start normal as in
 /// PyTorch. The padding behind a text becomes zeros (`padding_idx=0`).

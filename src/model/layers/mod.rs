@@ -63,6 +63,11 @@ pub fn reads_words(word: &str) -> bool {
     embed::READERS.contains(&word)
 }
 
+/// Whether the layer `word` averages over a text's places, so that it must know the text for its padding.
+pub fn averages(word: &str) -> bool {
+    embed::AVERAGES.contains(&word)
+}
+
 /// The row of `word`.
 pub fn find(word: &str) -> Option<&'static Definition> {
     all().find(|d| d.word == word)
