@@ -215,7 +215,7 @@ pub fn conv(c: &Conv, inputs: usize, outputs: usize) -> ConvTiles {
 
 /// Along one axis: the taps that positions `start, start + stride, ..` of the big image see, by ascending position in the
 /// small one, and the position the first of them sees first.
-fn axis_phase(c: &Conv, axis: usize, start: usize) -> (Vec<usize>, usize) {
+pub fn axis_phase(c: &Conv, axis: usize, start: usize) -> (Vec<usize>, usize) {
     let from_edge = start + c.pad[axis];
     let first = from_edge % c.stride[axis];
     let taps: Vec<usize> = (first..c.kernel[axis]).step_by(c.stride[axis]).collect();
