@@ -98,30 +98,27 @@ compiled!(half_f42, F42, Eight, "avx2,fma");
 compiled!(half_f23, F23, Eight, "avx2,fma");
 compiled!(half_f43, F43, Eight, "avx2,fma");
 
-/// `f` of the columns and then `h` of the rows of a square of `rows x columns` vectors; `of` gives one of them, and `f` makes `middle` of
-/// `rows`.
-#[inline(always)]
-fn both<V: Lanes>(
-    [rows, columns]: [usize; 2],
-    middle: usize,
-    of: impl Fn(usize, usize) -> V,
-    f: impl Fn([V; MOST]) -> [V; MOST],
-) -> [[V; MOST]; MOST] {
-    let mut half = [[V::zero(); MOST]; MOST];
-    for j in 0..columns {
-        let mut column = [V::zero(); MOST];
-        for (i, v) in column.iter_mut().enumerate().take(rows) {
-            *v = of(i, j);
+/// A square of `side x side` vectors, transformed along its columns and then along its rows, which makes it `middle` long each way.
+///
+/// No function with closures: vector instructions are only inlined through functions that are always inlined.
+macro_rules! square {
+    ($side:expr, $middle:expr, $transform:path, |$i:ident, $j:ident| $of:expr) => {{
+        let mut half = [[V::zero(); MOST]; MOST];
+        for $j in 0..$side {
+            let mut column = [V::zero(); MOST];
+            for $i in 0..$side {
+                column[$i] = $of;
+            }
+            let column = $transform(column);
+            for i in 0..$middle {
+                half[i][$j] = column[i];
+            }
         }
-        let column = f(column);
-        for i in 0..middle {
-            half[i][j] = column[i];
+        for i in 0..$middle {
+            half[i] = $transform(half[i]);
         }
-    }
-    for row in half.iter_mut().take(middle) {
-        *row = f(*row);
-    }
-    half
+        half
+    }};
 }
 
 /// # Safety
@@ -130,11 +127,11 @@ fn both<V: Lanes>(
 unsafe fn image<F: Transforms, V: Lanes>(places: &Places, channels: usize, to: *mut f32, step: usize) {
     for c in (0..channels).step_by(V::WIDTH) {
         // SAFETY: `c` is inside the channels.
-        let all = both([F::N; 2], F::N, |i, j| unsafe { V::load(places[i][j].add(c)) }, F::bt);
-        for (i, row) in all.iter().enumerate().take(F::N) {
-            for (j, v) in row.iter().enumerate().take(F::N) {
+        let all = square!(F::N, F::N, F::bt, |i, j| unsafe { V::load(places[i][j].add(c)) });
+        for i in 0..F::N {
+            for j in 0..F::N {
                 // SAFETY: one of the products.
-                unsafe { v.store(to.add((i * F::N + j) * step + c)) };
+                unsafe { all[i][j].store(to.add((i * F::N + j) * step + c)) };
             }
         }
     }
@@ -153,12 +150,12 @@ unsafe fn result<F: Transforms, V: Lanes>(
 ) {
     for c in (0..channels).step_by(V::WIDTH) {
         // SAFETY: one of the products.
-        let all = both([F::N; 2], F::M, |i, j| unsafe { V::load(from.add((i * F::N + j) * step + c)) }, F::at);
-        for (i, row) in all.iter().enumerate().take(F::M) {
-            for (j, v) in row.iter().enumerate().take(F::M) {
+        let all = square!(F::N, F::M, F::at, |i, j| unsafe { V::load(from.add((i * F::N + j) * step + c)) });
+        for i in 0..F::M {
+            for j in 0..F::M {
                 if i < valid[0] && j < valid[1] {
                     // SAFETY: a valid result.
-                    unsafe { v.store(to.add(i * steps[0] + j * steps[1] + c)) };
+                    unsafe { all[i][j].store(to.add(i * steps[0] + j * steps[1] + c)) };
                 }
             }
         }
@@ -178,18 +175,17 @@ unsafe fn gradient<F: Transforms, V: Lanes>(
     [width, panel]: [usize; 2],
 ) {
     for c in (0..channels).step_by(V::WIDTH) {
-        let of = |i: usize, j: usize| match i < valid[0] && j < valid[1] {
+        let all = square!(F::M, F::N, F::a, |i, j| match i < valid[0] && j < valid[1] {
             // SAFETY: a valid gradient.
             true => unsafe { V::load(from.add(i * steps[0] + j * steps[1] + c)) },
             false => V::zero(),
-        };
-        let all = both([F::M; 2], F::N, of, F::a);
+        });
         // SAFETY: the panel of channel `c`.
         let to = unsafe { to.add(c / width * panel + c % width) };
-        for (i, row) in all.iter().enumerate().take(F::N) {
-            for (j, v) in row.iter().enumerate().take(F::N) {
+        for i in 0..F::N {
+            for j in 0..F::N {
                 // SAFETY: one of the products.
-                unsafe { v.store(to.add((i * F::N + j) * step)) };
+                unsafe { all[i][j].store(to.add((i * F::N + j) * step)) };
             }
         }
     }
@@ -201,11 +197,11 @@ unsafe fn gradient<F: Transforms, V: Lanes>(
 unsafe fn filter<F: Transforms, V: Lanes>(from: *const f32, taps: &[usize], channels: usize, to: *mut f32, step: usize) {
     for c in (0..channels).step_by(V::WIDTH) {
         // SAFETY: a tap of the filter.
-        let all = both([F::R; 2], F::N, |i, j| unsafe { V::load(from.add(taps[i * F::R + j] + c)) }, F::g);
-        for (i, row) in all.iter().enumerate().take(F::N) {
-            for (j, v) in row.iter().enumerate().take(F::N) {
+        let all = square!(F::R, F::N, F::g, |i, j| unsafe { V::load(from.add(taps[i * F::R + j] + c)) });
+        for i in 0..F::N {
+            for j in 0..F::N {
                 // SAFETY: one of the products.
-                unsafe { v.store(to.add((i * F::N + j) * step + c)) };
+                unsafe { all[i][j].store(to.add((i * F::N + j) * step + c)) };
             }
         }
     }
@@ -217,11 +213,11 @@ unsafe fn filter<F: Transforms, V: Lanes>(from: *const f32, taps: &[usize], chan
 unsafe fn filter_gradient<F: Transforms, V: Lanes>(from: *const f32, step: usize, channels: usize, to: *mut f32, taps: &[usize]) {
     for c in (0..channels).step_by(V::WIDTH) {
         // SAFETY: one of the products.
-        let all = both([F::N; 2], F::R, |i, j| unsafe { V::load(from.add((i * F::N + j) * step + c)) }, F::gt);
-        for (i, row) in all.iter().enumerate().take(F::R) {
-            for (j, v) in row.iter().enumerate().take(F::R) {
+        let all = square!(F::N, F::R, F::gt, |i, j| unsafe { V::load(from.add((i * F::N + j) * step + c)) });
+        for i in 0..F::R {
+            for j in 0..F::R {
                 // SAFETY: a tap of the filter.
-                unsafe { v.store(to.add(taps[i * F::R + j] + c)) };
+                unsafe { all[i][j].store(to.add(taps[i * F::R + j] + c)) };
             }
         }
     }
