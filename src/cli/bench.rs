@@ -77,6 +77,7 @@ pub fn run(c: Bench) -> Result<(), Failure> {
         let flops = kernels.map(|k| match &k.kind {
             Kind::Tiles(t, _) => t.flops(),
             Kind::Winograd(f, _) => f.winograd.flops(),
+            Kind::Narrow(j, _) => j.narrow.flops(),
             Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => 0,
         });
         flops.sum::<usize>()
@@ -152,6 +153,7 @@ fn profile(session: &mut Session) -> String {
             let rate = match kind {
                 Kind::Tiles(t, _) => format!("{:6.1} GFLOP/s", t.flops() as f64 / s / 1e9),
                 Kind::Winograd(f, _) => format!("{:6.1} GFLOP/s", f.winograd.flops() as f64 / s / 1e9),
+                Kind::Narrow(j, _) => format!("{:6.1} GFLOP/s", j.narrow.flops() as f64 / s / 1e9),
                 Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => String::new(),
             };
             let line: String = line.chars().take(WIDTH).collect();

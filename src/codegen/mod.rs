@@ -237,8 +237,15 @@ fn key(nest: &Nest) -> Nest {
 /// The nest of a kernel, if it has one.
 pub fn nest_of(kind: &Kind) -> Option<&Nest> {
     match kind {
-        Kind::Nest(nest, _) | Kind::Tiles(_, Some(nest)) | Kind::Winograd(_, Some(nest)) => Some(nest),
-        Kind::Tiles(_, None) | Kind::Winograd(_, None) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => None,
+        Kind::Nest(nest, _) | Kind::Tiles(_, Some(nest)) | Kind::Winograd(_, Some(nest)) | Kind::Narrow(_, Some(nest)) => {
+            Some(nest)
+        }
+        Kind::Tiles(_, None)
+        | Kind::Winograd(_, None)
+        | Kind::Narrow(_, None)
+        | Kind::Border(_)
+        | Kind::Pack(_)
+        | Kind::Transform(_) => None,
     }
 }
 

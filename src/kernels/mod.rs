@@ -9,12 +9,15 @@ mod avx2;
 mod avx512;
 mod border;
 mod drive;
+mod narrow;
 mod pack;
 mod peak;
+mod product;
 mod winograd;
 
 pub use border::zero_border;
 pub use drive::{Task, TileJob, run_tiles};
+pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;
 pub use winograd::{WinogradTask, run_winograd, transform, transform_tasks, winograd_tasks};

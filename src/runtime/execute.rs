@@ -6,8 +6,8 @@ use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::kernels::{
-    MicroKernel, TileJob, WinogradTask, pack_panels, pack_tasks, run_tiles, run_winograd, transform, transform_tasks,
-    winograd_tasks, zero_border,
+    MicroKernel, NarrowTask, TileJob, WinogradTask, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_tiles, run_winograd,
+    transform, transform_tasks, winograd_tasks, zero_border,
 };
 use crate::schedule::nest::Nest;
 use crate::schedule::{BufferId, Home, Kind, Plan};
@@ -90,6 +90,7 @@ unsafe impl Sync for Work {}
 
 enum Tasks {
     Winograd(Vec<WinogradTask>),
+    Narrow(Vec<NarrowTask>),
     Nest { rows: usize, columns: usize, across: usize, count: usize },
     Product(TileJob),
     Count(usize),
@@ -101,6 +102,7 @@ impl Tasks {
             Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
             Tasks::Product(job) => job.tasks.len(),
             Tasks::Winograd(tasks) => tasks.len(),
+            Tasks::Narrow(tasks) => tasks.len(),
         }
     }
 }
@@ -218,6 +220,9 @@ impl Executable {
                 let by_column = epilogue.as_ref().is_none_or(|n| n.dims.len() == 2);
                 let job = TileJob::new(t, &self.kernel, by_column);
                 Work { pointers, operands: [at(t.a), at(t.b), at(t.c)], tasks: Tasks::Product(job) }
+            }
+            Kind::Narrow(j, _) => {
+                Work { pointers, operands: [from(j.a), at(j.b), at(j.c)], tasks: Tasks::Narrow(narrow_tasks(&j.narrow)) }
             }
             Kind::Transform(t) => Work {
                 pointers,
@@ -350,7 +355,17 @@ impl Executable {
                     unsafe { self.nest(kernel, work, rows, task.panels.start * width..task.panels.end * width) };
                 }
             }
-            (Kind::Nest(..), _) | (Kind::Tiles(..), _) | (Kind::Winograd(..), _) => {
+            (Kind::Narrow(j, epilogue), Tasks::Narrow(tasks)) => {
+                let (n, task) = (&j.narrow, &tasks[task]);
+                // SAFETY: the buffers are those the convolution describes, and the CPU was asked before the kernel was chosen.
+                unsafe { run_narrow(n, &self.kernel, task, x, y, z) };
+                if epilogue.is_some() {
+                    let rows = if n.images > 1 { task.images.clone() } else { task.rows.clone() };
+                    // SAFETY: exactly the rows of this task, whose product is complete.
+                    unsafe { self.nest(kernel, work, rows, 0..n.channels) };
+                }
+            }
+            (Kind::Nest(..), _) | (Kind::Narrow(..), _) | (Kind::Tiles(..), _) | (Kind::Winograd(..), _) => {
                 unreachable!("tasks are of their kernel's kind")
             }
         }

@@ -2,6 +2,7 @@
 
 use super::body::NestBuilder;
 use super::fuse::{Fusion, Loop, Unit, UnitId, UnitKind};
+use super::narrow::{Narrow, NarrowJob};
 use super::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use super::tiles::{self, Pack, Phase, Tiles};
 use super::views::{View, Views, contiguous};
@@ -373,13 +374,17 @@ impl Emitter<'_> {
         let node = graph.node(v);
         let Some(view) = self.views.view(graph, node.args[1]) else { unreachable!("operands of products have memory") };
         let (source, start, strides) = self.resolve(&view);
+        if let Some(narrow) = Narrow::of(graph, v, self.target) {
+            self.push_pack(unit, narrow.pack(source, start, self.target.columns));
+            return;
+        }
         if let Some(winograd) = Winograd::of(graph, v, self.target) {
             let target = self.transform(unit, winograd, (source, start)).1;
             self.packs.insert(unit, target);
             return;
         }
         let shape = graph.shape(node.args[1]);
-        let mut pack = match &node.op {
+        let pack = match &node.op {
             Op::Dot { tb, .. } => {
                 let r = shape.len();
                 let (k, n) = if *tb { (r - 1, r - 2) } else { (r - 2, r - 1) };
@@ -393,6 +398,7 @@ impl Emitter<'_> {
                     row_step: strides[k],
                     columns: shape[n],
                     column_step: strides[n],
+                    group: (usize::MAX, 0),
                     width: self.target.columns,
                 }
             }
@@ -406,6 +412,7 @@ impl Emitter<'_> {
                 row_step: shape[3],
                 columns: shape[3],
                 column_step: 1,
+                group: (usize::MAX, 0),
                 width: self.target.columns,
             },
             Op::Conv(c) => {
@@ -422,6 +429,7 @@ impl Emitter<'_> {
                     row_step: if forward { outputs } else { 1 },
                     columns: if forward { outputs } else { inputs },
                     column_step: if forward { 1 } else { outputs },
+                    group: (usize::MAX, 0),
                     width: self.target.columns,
                 }
             }
@@ -442,9 +450,14 @@ impl Emitter<'_> {
                 unreachable!("only products pack")
             }
         };
+        self.push_pack(unit, pack);
+    }
+
+    /// Packs a matrix into a buffer of its own.
+    fn push_pack(&mut self, unit: UnitId, mut pack: Pack) {
         pack.target = self.buffer(pack.packed_len(), Home::Arena(0));
         self.packs.insert(unit, pack.target);
-        let (reads, writes) = (vec![source], vec![pack.target]);
+        let (reads, writes) = (vec![pack.source], vec![pack.target]);
         self.push(unit, Kind::Pack(pack), &[], reads, writes);
     }
 
@@ -463,6 +476,10 @@ impl Emitter<'_> {
             UnitKind::Pack(p) if graph.node(p).args[1] == node.args[1] => self.packs.get(u).copied(),
             _ => None,
         });
+        if let (Some(narrow), Some(b)) = (Narrow::of(graph, v, self.target), packed) {
+            self.narrow(unit, v, narrow, b, epilogue);
+            return;
+        }
         if let Some(winograd) = Winograd::of(graph, v, self.target) {
             self.winograd(unit, v, winograd, packed, epilogue);
             return;
@@ -491,6 +508,21 @@ impl Emitter<'_> {
         let mut writes = vec![tiles.c];
         let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut tiles.c, &mut reads, &mut writes));
         self.push(unit, Kind::Tiles(Box::new(tiles), epilogue), &[], reads, writes);
+    }
+
+    fn narrow(&mut self, unit: UnitId, v: Value, narrow: Narrow, b: BufferId, epilogue: Option<&Loop>) {
+        let node = self.graph.node(v);
+        let Some(view) = self.views.view(self.graph, node.args[0]) else { unreachable!("operands of products have memory") };
+        let (a, channels) = (self.home(view.base), (narrow.inputs, narrow.channels));
+        let label = match &node.op {
+            Op::Conv(c) if narrow.spread => conv_label(c, channels.1, channels.0),
+            Op::Conv(c) => conv_label(c, channels.0, channels.1),
+            _ => String::new(),
+        };
+        let (mut c, mut reads, mut writes) = (self.home(v), vec![a, b], vec![self.home(v)]);
+        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
+        let job = NarrowJob { narrow, a: (a, view.offset), b, c, label };
+        self.push(unit, Kind::Narrow(Box::new(job), epilogue), &[], reads, writes);
     }
 
     fn winograd(&mut self, unit: UnitId, v: Value, winograd: Winograd, packed: Option<BufferId>, epilogue: Option<&Loop>) {

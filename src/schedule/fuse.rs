@@ -4,6 +4,7 @@
 //! one unit, the dependencies between units have no cycle, and updates of states come after the last reader of the old content.
 
 use super::Target;
+use super::narrow::Narrow;
 use super::views::{Class, Views, contiguous, is_elementwise, same_walk};
 use super::winograd::{Order, Winograd};
 use crate::graph::{Graph, Op, Role, Source, StateId, Value, typed_id, volume};
@@ -192,7 +193,9 @@ impl Fuser<'_> {
     /// The unit that packs or transforms the right operand of anchor `v`; products of the same matrix in the same layout share it.
     /// `None` where the anchor takes it as it is.
     fn pack(&mut self, v: Value) -> Option<UnitId> {
+        let narrow = Narrow::of(self.graph, v, self.target);
         let layout = match Winograd::of(self.graph, v, self.target) {
+            _direct if narrow.is_some() => format!("{narrow:?}"),
             Some(w) if w.order == Order::ByChannel => return None,
             Some(w) => format!("{w:?}"),
             None => pack_layout(self.graph, v),

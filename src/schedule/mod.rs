@@ -9,6 +9,7 @@ mod emit;
 mod fuse;
 mod lower;
 mod memory;
+pub mod narrow;
 pub mod nest;
 mod order;
 pub mod text;
@@ -19,6 +20,7 @@ pub mod winograd;
 pub use views::contiguous;
 
 use crate::graph::{FeedId, Graph, LiteralId, ScalarId, Sink, StateId, typed_id};
+use narrow::NarrowJob;
 use nest::Nest;
 use tiles::{Pack, Tiles};
 use winograd::Winograd;
@@ -110,6 +112,8 @@ pub enum Kind {
     Transform(Box<Transform>),
     /// Such a convolution, with what is done to its result while it is in cache.
     Winograd(Box<Filtering>, Option<Nest>),
+    /// A convolution whose result has few channels, with what is done to its result while it is in cache.
+    Narrow(Box<NarrowJob>, Option<Nest>),
 }
 
 /// The first stage of a [`Winograd`]: which operand it is depends on the order.

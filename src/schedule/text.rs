@@ -23,6 +23,11 @@ pub fn print(plan: &Plan) -> String {
                 let _ = write!(out, "{}, {} image(s), {:.1} MFLOP", t.label, t.images, t.flops() as f64 / 1e6);
                 then(&mut out, epilogue.as_ref())
             }
+            Kind::Narrow(j, epilogue) => {
+                let mflop = j.narrow.flops() as f64 / 1e6;
+                let _ = write!(out, "{}, {} image(s), {mflop:.1} MFLOP, taps as columns", j.label, j.narrow.images);
+                then(&mut out, epilogue.as_ref())
+            }
             Kind::Transform(t) => writeln!(out, "transform {} for {}", place(plan, t.source.0), t.winograd.label()),
             Kind::Winograd(f, epilogue) => {
                 let w = &f.winograd;

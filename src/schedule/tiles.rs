@@ -109,8 +109,10 @@ pub struct Pack {
     pub row_step: usize,
     /// Columns.
     pub columns: usize,
-    /// Step for each column.
+    /// Step for each column of a group.
     pub column_step: usize,
+    /// Columns of a group, and the step for each group.
+    pub group: (usize, usize),
     /// Width of a panel.
     pub width: usize,
 }
@@ -119,6 +121,11 @@ impl Pack {
     /// Rows of a panel.
     pub fn panel_rows(&self) -> usize {
         self.taps.len() * self.rows
+    }
+
+    /// Whether one step leads from each column to the next.
+    pub fn is_even(&self) -> bool {
+        self.group.0 >= self.columns || self.group.1 == self.group.0 * self.column_step
     }
 
     /// Elements of the packed matrix.

@@ -8,10 +8,10 @@ mod lanes;
 mod routines;
 mod transforms;
 
-use super::{MicroKernel, TileArgs};
+use super::MicroKernel;
+use super::product::{Line, Product, multiply, scratch};
 use crate::schedule::winograd::{Order, Part, Winograd};
 use routines::{Places, Routines, routines};
-use std::cell::RefCell;
 use std::ops::Range;
 use transforms::MOST;
 
@@ -29,37 +29,6 @@ const GRADIENT_OUTPUTS: usize = 256;
 const GRADIENT_TILES: usize = 64;
 /// Numbers of products that a task holds before it transforms them to results, roughly; they should stay in the second-level cache.
 const HELD: usize = 160 * 1024;
-
-/// A cache line.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line(#[allow(dead_code, reason = "read and written through addresses")] [f32; 16]);
-
-impl Line {
-    const ZERO: Line = Line([0.0; 16]);
-}
-
-thread_local! {
-    /// Memory between the stages of a task; grows to the largest need once.
-    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Runs `f` with `lens` numbers each of this thread's own memory.
-fn scratch<const N: usize>(lens: [usize; N], f: impl FnOnce([*mut f32; N])) {
-    let lines = lens.map(|l| l.div_ceil(16) + 1);
-    SCRATCH.with_borrow_mut(|memory| {
-        let total = lines.iter().sum();
-        if memory.len() < total {
-            memory.resize(total, Line::ZERO);
-        }
-        let mut rest = memory.as_mut_slice();
-        f(lines.map(|n| {
-            let (first, after) = std::mem::take(&mut rest).split_at_mut(n);
-            rest = after;
-            first.as_mut_ptr().cast::<f32>()
-        }));
-    });
-}
 
 /// What one task of the main stage owns.
 #[derive(Clone, Debug)]
@@ -298,35 +267,6 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// `c[row] (+)= a[row] * b` for `rows` rows and one panel, with `segments` of `k` products.
-    ///
-    /// # Safety
-    /// All addresses are valid, and the CPU can run the kernel.
-    unsafe fn multiply(&self, p: &Product) {
-        let most = self.kernel.rows;
-        let blocks = p.rows.div_ceil(most);
-        let mut first = 0;
-        for block in 0..blocks {
-            let height = p.rows / blocks + usize::from(block < p.rows % blocks);
-            let mut args = TileArgs::new(p.b, p.k, self.kernel.columns);
-            args.segments = p.segments;
-            args.a_segment = p.a_segment * 4;
-            args.a_step = p.a_step * 4;
-            args.a_pair = p.a_row * 4;
-            args.accumulate = usize::from(p.accumulate);
-            for r in 0..height {
-                // SAFETY: a row of the product.
-                unsafe {
-                    args.a_rows[r] = p.a.add((first + r) * p.a_row);
-                    args.c_rows[r] = p.c.add((first + r) * p.c_row);
-                }
-            }
-            // SAFETY: passed on from the caller.
-            unsafe { (self.kernel.run[height - 1])(&args) };
-            first += height;
-        }
-    }
-
     /// Transforms the products of all tiles of `images` and `rows`, `[product][tile][channel]`, to channels `first..` of part `part` of
     /// the result.
     ///
@@ -397,19 +337,22 @@ impl<'w> Work<'w> {
                         for (n, panel) in panels.clone().enumerate() {
                             // SAFETY: the memory holds the transformed tiles and has room for the products.
                             unsafe {
-                                self.multiply(&Product {
-                                    rows: tiles,
-                                    a: v.add(f * step),
-                                    a_row: tile,
-                                    a_step: 1,
-                                    a_segment: part_len,
-                                    segments: group,
-                                    k: w.inputs,
-                                    b: u.add(self.filter_place(first, f, panel)),
-                                    c: held.add(f * held_step + n * width),
-                                    c_row: held_tile,
-                                    accumulate: false,
-                                });
+                                multiply(
+                                    self.kernel,
+                                    &Product {
+                                        rows: tiles,
+                                        a: v.add(f * step),
+                                        a_row: tile,
+                                        a_step: 1,
+                                        a_segment: part_len,
+                                        segments: group,
+                                        k: w.inputs,
+                                        b: u.add(self.filter_place(first, f, panel)),
+                                        c: held.add(f * held_step + n * width),
+                                        c_row: held_tile,
+                                        accumulate: false,
+                                    },
+                                );
                             }
                         }
                     }
@@ -439,19 +382,22 @@ impl<'w> Work<'w> {
                             unsafe {
                                 self.panel(filter, q, panel, inputs.clone(), u, filters_step);
                                 for f in 0..self.products {
-                                    self.multiply(&Product {
-                                        rows: tiles,
-                                        a: v.add((q * self.products + f) * tiles * w.inputs + c),
-                                        a_row: w.inputs,
-                                        a_step: 1,
-                                        a_segment: 0,
-                                        segments: 1,
-                                        k: inputs.len(),
-                                        b: u.add(f * filters_step),
-                                        c: held.add(f * held_step),
-                                        c_row: width,
-                                        accumulate: q > first || c > 0,
-                                    });
+                                    multiply(
+                                        self.kernel,
+                                        &Product {
+                                            rows: tiles,
+                                            a: v.add((q * self.products + f) * tiles * w.inputs + c),
+                                            a_row: w.inputs,
+                                            a_step: 1,
+                                            a_segment: 0,
+                                            segments: 1,
+                                            k: inputs.len(),
+                                            b: u.add(f * filters_step),
+                                            c: held.add(f * held_step),
+                                            c_row: width,
+                                            accumulate: q > first || c > 0,
+                                        },
+                                    );
                                 }
                             }
                         }
@@ -491,19 +437,22 @@ impl<'w> Work<'w> {
                         let place = (f * (w.outputs / width) + panel) * all * width + first * row * width;
                         // SAFETY: rows are channels of the big image, products go over tiles.
                         unsafe {
-                            self.multiply(&Product {
-                                rows: inputs.len(),
-                                a: v.add(f * step),
-                                a_row: 1,
-                                a_step: tile,
-                                a_segment: 0,
-                                segments: 1,
-                                k: some.len() * row,
-                                b: d.add(place),
-                                c: held.add(f * held_step + n * width),
-                                c_row: held_row,
-                                accumulate: first > 0,
-                            });
+                            multiply(
+                                self.kernel,
+                                &Product {
+                                    rows: inputs.len(),
+                                    a: v.add(f * step),
+                                    a_row: 1,
+                                    a_step: tile,
+                                    a_segment: 0,
+                                    segments: 1,
+                                    k: some.len() * row,
+                                    b: d.add(place),
+                                    c: held.add(f * held_step + n * width),
+                                    c_row: held_row,
+                                    accumulate: first > 0,
+                                },
+                            );
                         }
                     }
                 }
@@ -518,19 +467,4 @@ impl<'w> Work<'w> {
             }
         });
     }
-}
-
-/// Operands of [`Work::multiply`]; strides in numbers.
-struct Product {
-    rows: usize,
-    a: *const f32,
-    a_row: usize,
-    a_step: usize,
-    a_segment: usize,
-    segments: usize,
-    k: usize,
-    b: *const f32,
-    c: *mut f32,
-    c_row: usize,
-    accumulate: bool,
 }

@@ -1,5 +1,5 @@
-//! Convolutions by Winograd's minimal filtering: every form, order of work and role against the interpreter in f64, with the error shown
-//! beside that of direct computation.
+//! The algorithms of convolutions, against the interpreter in f64: Winograd's minimal filtering in every form, order of work and role, and
+//! taps as columns where the result has few channels.
 
 mod common;
 
@@ -32,6 +32,17 @@ const CASES: &[Case] = &[
     Case(3, [9, 9], [160, 64], 3, 1, 1),
     Case(2, [6, 6], [64, 64], 3, 1, 0),
     Case(20, [10, 14], [32, 32], 6, 2, 2),
+];
+
+/// Results of few channels: in the forward direction the small image, in the other one the big image.
+const NARROW: &[(Role, Case)] = &[
+    (Role::InputGrad, Case(3, [32, 32], [3, 64], 4, 2, 1)),
+    (Role::InputGrad, Case(1, [16, 12], [1, 32], 4, 2, 1)),
+    (Role::InputGrad, Case(2, [20, 9], [4, 17], 3, 1, 1)),
+    (Role::InputGrad, Case(1, [33, 8], [2, 16], 6, 3, 1)),
+    (Role::Forward, Case(2, [30, 30], [64, 1], 4, 1, 1)),
+    (Role::Forward, Case(1, [64, 40], [32, 3], 7, 1, 3)),
+    (Role::Forward, Case(5, [16, 16], [20, 2], 3, 1, 1)),
 ];
 
 impl Case {
@@ -77,7 +88,7 @@ fn chosen(graph: &Graph, host: &Host) -> Vec<Winograd> {
     let plan = schedule::plan(graph, host.target());
     let of = |k: &schedule::Kernel| match &k.kind {
         Kind::Winograd(f, _) => Some(f.winograd.clone()),
-        Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Tiles(..) | Kind::Transform(_) => None,
+        Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Tiles(..) | Kind::Transform(_) | Kind::Narrow(..) => None,
     };
     plan.kernels.iter().filter_map(of).collect()
 }
@@ -115,6 +126,26 @@ fn every_order_and_form_agrees_with_the_interpreter() {
                 assert!(seen.contains(&format!("{form} {order:?}")), "{form} {order:?} on {}: {seen:?}", host.kernel.name);
             }
         }
+    }
+}
+
+#[test]
+fn taps_as_columns_agree_with_the_interpreter() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    let hosts = [Host::native(), Host::with_avx2(), Host::baseline()].map(|h| h.expect("this machine is supported"));
+    for (i, (role, case)) in NARROW.iter().enumerate() {
+        let mut used = 0;
+        for host in &hosts {
+            for followed in [false, true] {
+                let graph = case.graph(*role, followed);
+                let plan = schedule::plan(&graph, host.target());
+                used += plan.kernels.iter().filter(|k| matches!(k.kind, Kind::Narrow(..))).count();
+                let expected = &interpret::<f64>(&graph, i as u64)[0];
+                let [largest, rms] = errors(&run(&graph, i as u64, host, &pool)[0], expected);
+                assert!(largest < 1e-5 && rms < 1e-6, "case {i} {role:?} on {}: {largest:e}, {rms:e}", host.kernel.name);
+            }
+        }
+        assert!(used >= 2, "case {i} is computed directly");
     }
 }
 
