@@ -38,11 +38,16 @@ class Ops:
         y = lax.conv_general_dilated(x, w, (1, 1), edges, lhs_dilation=(stride, stride), dimension_numbers=DIMS)
         return y if b is None else y + b[:, None, None]
 
-    @staticmethod
-    def batch_norm(x, w, b):
+    training = True
+
+    def batch_norm(self, x, w, b):
         axes = (0, *range(2, x.ndim))
         shape = (1, -1, *[1] * (x.ndim - 2))
-        mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+        if self.training:
+            mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+        else:
+            # Running statistics are weights of a sampler; as many numbers as `b` has stand for them.
+            mean, var = 0.0 * b.reshape(shape), 1.0 + 0.0 * b.reshape(shape)
         return (x - mean) * lax.rsqrt(var + 1e-5) * w.reshape(shape) + b.reshape(shape)
 
     @staticmethod
@@ -69,7 +74,10 @@ class Trainer:
         self.state = (self.weights, zeros(), zeros(), jnp.zeros(()))
         lr, (b1, b2) = system.optimizer["lr"], system.optimizer["betas"]
 
-        def runner(weights):
+        drawing = Ops()
+        drawing.training = False
+
+        def runner(weights, o=o):
             return lambda name, *inputs: system.net(o, name, Weights(weights[name]), *inputs)
 
         def step(state, f):
@@ -97,7 +105,7 @@ class Trainer:
             return (weights, m, v, t), losses
 
         self.jitted = jax.jit(step, donate_argnums=0)
-        self.sampler = jax.jit(lambda weights, f: system.sample(runner(weights), f))
+        self.sampler = jax.jit(lambda weights, f: system.sample(runner(weights, drawing), f))
 
     def feeds(self, arrays):
         return {k: jnp.array(v) for k, v in arrays.items()}

@@ -26,13 +26,13 @@ class Ops:
     avg_pool = staticmethod(lambda x: F.avg_pool2d(x, 2))
 
     def __init__(self):
-        self.running, self.kernels = {}, {}
+        self.running, self.kernels, self.training = {}, {}, True
 
     def batch_norm(self, x, w, b):
         if id(w) not in self.running:
             self.running[id(w)] = (torch.zeros(w.shape), torch.ones(w.shape))
         mean, var = self.running[id(w)]
-        return F.batch_norm(x, mean, var, w, b, training=True)
+        return F.batch_norm(x, mean, var, w, b, training=self.training)
 
     def blur(self, x):
         c = x.shape[1]
@@ -91,5 +91,6 @@ class Trainer:
         return losses
 
     def sample(self, f):
+        self.o.training = False
         with torch.inference_mode():
             return self.system.sample(self.run, f)
