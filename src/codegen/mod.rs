@@ -161,8 +161,14 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
     let run = addresses
         .iter()
         .map(|&p| unsafe { std::mem::transmute::<*const u8, unsafe extern "C" fn(*const crate::kernels::TileArgs)>(p) });
-    let kernel =
-        MicroKernel { name: "portable 4x8", rows: tile::ROWS, columns: tile::COLUMNS, run: run.collect(), transpose: None };
+    let kernel = MicroKernel {
+        name: "portable 4x8",
+        rows: tile::ROWS,
+        columns: tile::COLUMNS,
+        run: run.collect(),
+        transpose: None,
+        pairs: false,
+    };
     Ok((kernel, Some(Arc::new(code))))
 }
 

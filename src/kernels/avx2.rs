@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 /// The kernel's table; only for CPUs that have AVX2 and FMA.
 pub fn kernel() -> MicroKernel {
     let run: Vec<unsafe extern "C" fn(*const TileArgs)> = vec![tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>];
-    MicroKernel { name: "avx2 6x16", rows: 6, columns: 16, run, transpose: Some(transpose) }
+    MicroKernel { name: "avx2 6x16", rows: 6, columns: 16, run, transpose: Some(transpose), pairs: false }
 }
 
 /// # Safety
@@ -58,7 +58,7 @@ unsafe fn sums<const R: usize>(g: &TileArgs) {
 
 /// # Safety
 /// The CPU has AVX2; eight rows of eight elements are readable at `from` and writable at `to`.
-unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+pub unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
     // SAFETY: passed on from the caller.
     unsafe { square(from, from_step, to, to_step) }
 }

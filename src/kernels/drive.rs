@@ -43,7 +43,7 @@ const CACHED: usize = 96 * 1024;
 const COPIED_ROWS: usize = 96;
 const COPIED_DEPTH: usize = 256;
 /// A tile of the copy starts this many elements after the end of the one before: whole vectors may be written past it.
-const COPY_SLACK: usize = 8;
+const COPY_SLACK: usize = 16;
 
 thread_local! {
     /// The copy of a left operand; grows to the largest one once.
@@ -56,10 +56,10 @@ fn chunks(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 impl TileJob {
-    /// Cuts `t` for micro-kernels of `columns` columns. `by_column` says that what follows the product may be run on a range of
+    /// Cuts `t` for a micro-kernel. `by_column` says that what follows the product may be run on a range of
     /// its columns.
-    pub fn new(t: &Tiles, columns: usize, by_column: bool) -> TileJob {
-        let panels = t.n.div_ceil(columns);
+    pub fn new(t: &Tiles, kernel: &MicroKernel, by_column: bool) -> TileJob {
+        let panels = t.n.div_ceil(kernel.columns);
         let wanted = (t.flops() / TASK_FLOPS).clamp(1, MOST_TASKS);
         let rows = t.phases.iter().map(|p| p.ny).max().unwrap_or(0);
         let grid_rows = rows;
@@ -74,7 +74,9 @@ impl TileJob {
                 if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
             for images in images {
                 for phase in 0..t.phases.len() {
-                    for rows in chunks(rows, row_parts) {
+                    // Whole tiles, but for the last.
+                    for tiles in chunks(rows.div_ceil(kernel.rows), row_parts) {
+                        let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(rows);
                         for panels in chunks(panels, panel_parts) {
                             tasks.push(Task {
                                 images: images.clone(),
@@ -173,7 +175,7 @@ unsafe fn copied(
                 for tile in 0..tiles {
                     let first = rows.start + tile * height;
                     let mut args = TileArgs::new(panel_b, some.len(), width);
-                    args.a_step = height * 4;
+                    (args.a_step, args.a_pair) = (height * 4, 4);
                     args.accumulate = usize::from(start > 0);
                     let mut whole = [c; MOST_ROWS];
                     let here = height.min(rows.end - first);
@@ -224,12 +226,16 @@ unsafe fn copy_left(
         unsafe {
             let from = a.add(place);
             let to = copy.add(to * height);
-            // Eight at a time: what is too much is overwritten by the next product, or lies in the slack. The last tiles go
-            // one by one: nothing is read past the rows.
-            let fast = if height <= 8 { whole.saturating_sub(1) } else { 0 };
+            // Whole vectors: what is too much is overwritten by the next product, or lies in the slack. The last tiles go one
+            // by one: nothing is read past the rows.
+            let fast = whole.saturating_sub(1);
             for tile in 0..fast {
-                let eight = from.add(tile * height).cast::<[f32; 8]>().read_unaligned();
-                to.add(tile * tile_len).cast::<[f32; 8]>().write_unaligned(eight);
+                let (from, to) = (from.add(tile * height), to.add(tile * tile_len));
+                if height <= 8 {
+                    to.cast::<[f32; 8]>().write_unaligned(from.cast::<[f32; 8]>().read_unaligned());
+                } else {
+                    to.cast::<[f32; 16]>().write_unaligned(from.cast::<[f32; 16]>().read_unaligned());
+                }
             }
             let mut row = fast * height;
             for tile in fast..tiles {
@@ -303,15 +309,26 @@ impl Block<'_> {
                 c.add(image * t.c_image + p.c + column),
             )
         };
-        // Tiles of nearly equal height: no small remainder.
-        let tiles = count.div_ceil(self.kernel.rows);
+        // Where a kernel finds rows in pairs, both of a pair must lie in one row of the grid, unless rows follow each other
+        // evenly.
+        let even = p.nx == 1 || p.ny == 1 || p.a_y == p.nx * p.a_x;
+        let (unit, span) = match self.kernel.pairs && !even {
+            true if p.nx % 2 == 1 => (1, p.nx),
+            true => (2, count),
+            false => (1, count),
+        };
+        let a_pair = 4 * if p.nx == 1 { p.a_y } else { p.a_x };
         let (mut y, mut x) = (rows.start, 0);
-        for tile in 0..tiles {
-            let height = count / tiles + usize::from(tile < count % tiles);
+        // Tiles of nearly equal height: no small remainder.
+        let (units, most) = (span / unit, self.kernel.rows / unit);
+        let tiles = units.div_ceil(most);
+        for tile in (0..count / span.max(1)).flat_map(|_| 0..tiles) {
+            let height = (units / tiles + usize::from(tile < units % tiles)) * unit;
             let mut args = TileArgs::new(b, p.k, width);
             args.segments = p.segments;
             args.a_step = t.a_step * 4;
             args.a_segment = t.a_segment * 4;
+            args.a_pair = a_pair;
             let mut whole = [c; MOST_ROWS];
             for r in 0..height {
                 // SAFETY: row (y, x) is inside the phase's grid.

@@ -5,6 +5,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod border;
 mod drive;
 mod pack;
@@ -16,7 +18,7 @@ pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;
 
 /// Most rows of any micro-kernel's tile.
-pub const MOST_ROWS: usize = 8;
+pub const MOST_ROWS: usize = 14;
 
 /// What a micro-kernel is given; strides are in bytes.
 ///
@@ -38,6 +40,8 @@ pub struct TileArgs {
     pub a_step: usize,
     /// Step of the left operand.
     pub a_segment: usize,
+    /// From each row of even number to the next, where [`MicroKernel::pairs`].
+    pub a_pair: usize,
     /// Step of the panel.
     pub b_step: usize,
     /// Step of the panel.
@@ -58,6 +62,7 @@ impl TileArgs {
             segments: 1,
             a_step: 0,
             a_segment: 0,
+            a_pair: 0,
             b_step: width * 4,
             b_segment: k * width * 4,
             accumulate: 0,
@@ -78,6 +83,8 @@ pub struct MicroKernel {
     pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
     /// Transposes a block of 8x8: from rows `step` elements apart to rows `step` elements apart.
     pub transpose: Option<Transpose>,
+    /// Whether it finds rows of odd number by [`TileArgs::a_pair`] from the one before.
+    pub pairs: bool,
 }
 
 /// `(from, step of its rows, to, step of its rows)`.
@@ -94,6 +101,13 @@ pub fn wants_baseline() -> bool {
 impl MicroKernel {
     /// The fastest hand-written micro-kernel this CPU can run; `None` where only the portable one can.
     pub fn detect() -> Option<MicroKernel> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx2")
+            && std::env::var(CPU_VARIABLE).map_or(true, |v| v != "avx2")
+        {
+            return Some(avx512::kernel());
+        }
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
             return Some(avx2::kernel());

@@ -200,7 +200,7 @@ impl Executable {
             Kind::Pack(p) => Work { pointers, operands: [at(p.source), at(p.target), none], tasks: Tasks::Count(pack_tasks(p)) },
             Kind::Tiles(t, epilogue) => {
                 let by_column = epilogue.as_ref().is_none_or(|n| n.dims.len() == 2);
-                let job = TileJob::new(t, self.kernel.columns, by_column);
+                let job = TileJob::new(t, &self.kernel, by_column);
                 Work { pointers, operands: [at(t.a), at(t.b), at(t.c)], tasks: Tasks::Product(job) }
             }
         }
