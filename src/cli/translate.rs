@@ -298,6 +298,10 @@ fn sounds(job: &Job, engine: &mut Engine, mut net: Ready, settings: SoundSetting
         return Err(Failure::Usage(format!("`{}` makes {b:?} of {a:?}: frames of sound should stay of one shape", net.name)));
     }
     let files = list(job.from, &speech::SOUNDS)?.files;
+    let headers: Result<Vec<_>, _> = files.iter().map(|f| wav::header(&f.path)).collect();
+    for note in speech::conversions(&headers.map_err(crate::data::DataError::from)?, rate) {
+        eprintln!("{note}");
+    }
     let mel = Mel::new(rate, mels);
     for file in &files {
         let samples = wav::read(&file.path, rate).map_err(crate::data::DataError::from)?;

@@ -52,13 +52,15 @@ struct Entries {
 }
 
 /// The files of `kind` in a folder, or in the folders inside it.
-/// Errors: there is no such folder, no such file in it, files of kinds that are not read, or files both in it and in folders.
+/// Errors: there is no such folder, no such file in it or in one of the folders inside it, files of kinds that are not read, or files
+/// both in it and in folders.
 pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
     let top = entries(dir, true, kind)?;
     let mut foreign = top.foreign;
     let mut other = top.other;
     let mut classes = Vec::new();
     let mut nested = Vec::new();
+    let mut empty = Vec::new();
     for folder in top.folders {
         let mut inside = Vec::new();
         walk(&folder, 1, kind, &mut inside, &mut foreign, &mut other)?;
@@ -66,6 +68,8 @@ pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
             let class = classes.len() as u32;
             classes.push(folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
             nested.extend(inside.into_iter().map(|path| Listed { path, class }));
+        } else {
+            empty.push(folder);
         }
     }
     let problems: Vec<FileProblem> = foreign
@@ -97,7 +101,12 @@ pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
         (Some(_), None) => {
             Ok(Listing { files: top.wanted.into_iter().map(|path| Listed { path, class: 0 }).collect(), classes: Vec::new() })
         }
-        (None, Some(_)) => Ok(Listing { files: nested, classes }),
+        (None, Some(_)) => {
+            // Passed over in silence, it would leave the labels behind it one too low.
+            let none = |p: &PathBuf| FileProblem::new(p, format!("no {} in this class's folder", kind.none));
+            let problems = empty.iter().map(|p| none(p).expected(kind.folder).hint("fill it, or take it away")).collect();
+            DataError::of(problems).map_or(Ok(Listing { files: nested, classes }), Err)
+        }
     }
 }
 

@@ -35,8 +35,9 @@ pub mod trouble;
 pub mod voices;
 
 use crate::codegen::Host;
+use crate::data;
 use crate::graph::volume;
-use crate::model::{Model, Type};
+use crate::model::{Model, Stream, Type};
 use crate::runtime::random::Stream as Random;
 use crate::train::{Drawing, Drawn, Loaded};
 use real::{Part, Real};
@@ -103,6 +104,7 @@ impl Sets {
 /// Errors: see [`Trouble`].
 pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report, Trouble> {
     let pool = crate::train::pool(q.threads).map_err(Trouble::Limit)?;
+    q.trained.streams.iter().zip(&q.model.streams).try_for_each(|(trained, given)| same_classes(trained, given))?;
     let mut drawing = Drawing::open(q.model, q.loaded, host, q.seed)?;
     let shape = drawing.shape().to_vec();
     let (Some(place), Some(own)) = (like(q.model, &shape), like(q.trained, &shape)) else {
@@ -171,6 +173,27 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     Ok(report)
 }
 
+/// Errors: labels are read of folders, and those of `given` are others than those of `trained`: a label would mean another thing.
+fn same_classes(trained: &Stream, given: &Stream) -> Result<(), Trouble> {
+    let labelled = given.columns.iter().any(|c| matches!(c.1, Type::Class(_)));
+    if !labelled || trained.source == given.source {
+        return Ok(());
+    }
+    // What it was trained on may be gone by now.
+    let (learned, there) = (data::classes(&trained.source).unwrap_or_default(), data::classes(&given.source)?);
+    let list = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|n| !others.contains(n)).map(|n| format!("`{n}`")).collect()
+    };
+    let (missing, new) = (list(&learned, &there), list(&there, &learned));
+    if learned.is_empty() || there.is_empty() || missing.len() + new.len() == 0 {
+        return Ok(());
+    }
+    let say = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+    let differ: Vec<String> = [say("without", &missing), say("with", &new)].into_iter().flatten().collect();
+    let problem = format!("{}: not the class folders of {}", given.shown, trained.shown);
+    Err(Trouble::Real(format!("{problem}, which the run learned: {}", differ.join(" and "))))
+}
+
 /// Errors: some of `samples` are no numbers.
 fn finite(samples: &[f32]) -> Result<(), Trouble> {
     let broken = samples.iter().filter(|x| !x.is_finite()).count();
@@ -187,8 +210,7 @@ fn like(model: &Model, shape: &[usize]) -> Option<(usize, usize)> {
     let called = model.sample.draw.and_then(|v| model.game.get(v).action.called());
     let name = called.and_then(|(net, output)| model.nets[net.index()].outputs.get(output)).map(|o| o.name.as_str());
     let columns = || {
-        let each =
-            |(s, stream): (usize, &crate::model::Stream)| (0..stream.columns.len()).map(move |c| (s, c)).collect::<Vec<_>>();
+        let each = |(s, stream): (usize, &Stream)| (0..stream.columns.len()).map(move |c| (s, c)).collect::<Vec<_>>();
         model.streams.iter().enumerate().flat_map(each)
     };
     let fits = |&(s, c): &(usize, usize)| model.streams[s].columns[c].1 == Type::Tensor(shape.to_vec());
