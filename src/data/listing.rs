@@ -31,6 +31,8 @@ pub struct Listing {
     pub files: Vec<Listed>,
     /// Names of the folders inside; none where the files lie in the folder itself.
     pub classes: Vec<String>,
+    /// Folders inside without a file of this kind: no classes.
+    pub empty: Vec<PathBuf>,
 }
 
 /// A file of a listing.
@@ -52,8 +54,7 @@ struct Entries {
 }
 
 /// The files of `kind` in a folder, or in the folders inside it.
-/// Errors: there is no such folder, no such file in it or in one of the folders inside it, files of kinds that are not read, or files
-/// both in it and in folders.
+/// Errors: there is no such folder, no such file in it, files of kinds that are not read, or files both in it and in folders.
 pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
     let top = entries(dir, true, kind)?;
     let mut foreign = top.foreign;
@@ -98,16 +99,24 @@ pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
             };
             Err(p.found(found).into())
         }
-        (Some(_), None) => {
-            Ok(Listing { files: top.wanted.into_iter().map(|path| Listed { path, class: 0 }).collect(), classes: Vec::new() })
-        }
-        (None, Some(_)) => {
-            // Passed over in silence, it would leave the labels behind it one too low.
-            let none = |p: &PathBuf| FileProblem::new(p, format!("no {} in this class's folder", kind.none));
-            let problems = empty.iter().map(|p| none(p).expected(kind.folder).hint("fill it, or take it away")).collect();
-            DataError::of(problems).map_or(Ok(Listing { files: nested, classes }), Err)
-        }
+        (Some(_), None) => Ok(Listing {
+            files: top.wanted.into_iter().map(|path| Listed { path, class: 0 }).collect(),
+            classes: Vec::new(),
+            empty,
+        }),
+        (None, Some(_)) => Ok(Listing { files: nested, classes, empty }),
     }
+}
+
+/// As [`list`], for a folder whose labels are meant.
+/// Errors: also where a folder beside those of other classes has no file: passed over in silence, it would leave the labels behind
+/// it one too low.
+pub fn labelled(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
+    let listing = list(dir, kind)?;
+    let none = |p: &PathBuf| FileProblem::new(p, format!("no {} in this class's folder", kind.none)).expected(kind.folder);
+    let problems = listing.empty.iter().filter(|_| !listing.classes.is_empty());
+    let problems = problems.map(|p| none(p).hint("fill it, or take it away")).collect();
+    DataError::of(problems).map_or(Ok(listing), Err)
 }
 
 /// Collects the files below a class's folder.

@@ -80,8 +80,8 @@ pub fn probe(source: &DataSource) -> Result<StreamInfo, String> {
 /// Errors: as [`probe`].
 pub fn classes(source: &DataSource) -> Result<Vec<String>, DataError> {
     match source {
-        DataSource::Images { dir, .. } => listing::list(Path::new(dir), &images::IMAGES).map(|l| l.classes),
-        DataSource::Speech { dir, .. } => listing::list(Path::new(dir), &speech::SOUNDS).map(|l| l.classes),
+        DataSource::Images { dir, .. } => listing::labelled(Path::new(dir), &images::IMAGES).map(|l| l.classes),
+        DataSource::Speech { dir, .. } => listing::labelled(Path::new(dir), &speech::SOUNDS).map(|l| l.classes),
         DataSource::Captions { of, .. } => classes(of),
         DataSource::Ring { .. }
         | DataSource::Grid { .. }

@@ -2,7 +2,7 @@
 
 use super::dice::Lane;
 use super::epochs::Epochs;
-use super::listing::{FileKind, Listing, list};
+use super::listing::{FileKind, Listing, labelled};
 use super::mel::{Mel, SILENCE};
 use super::shelf::Shelf;
 use super::wav::{self, WavHeader};
@@ -62,7 +62,7 @@ pub fn conversions(headers: &[WavHeader], rate: usize) -> Vec<String> {
 }
 
 fn listed(dir: &Path, only: Option<&str>) -> Result<Listing, DataError> {
-    let mut listing = list(dir, &SOUNDS)?;
+    let mut listing = labelled(dir, &SOUNDS)?;
     let Some(only) = only else { return Ok(listing) };
     let all = listing.files.len();
     let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

@@ -486,9 +486,8 @@ def sngan():
 
     def G(z):
         h = dense("G.dense_1", z, 4 * f * 16).reshape(-1, 4 * f, 4, 4)
-        for i, k in [(1, 2), (2, 1)]:
-            h = F.elu(batch_norm(f"G.batch_norm_{i}", conv_t(f"G.conv_t_{i}", h, k * f, 4, bias=False, stride=2, padding=1)))
-        return torch.tanh(conv("G.conv_1", h, 3, 3, padding=1))
+        h = F.elu(batch_norm("G.batch_norm_1", conv_t("G.conv_t_1", h, 2 * f, 4, bias=False, stride=2, padding=1)))
+        return torch.tanh(F.pixel_shuffle(conv("G.conv_1", h, 12, 3, padding=1), 2))
 
     def D(x):
         for i, k in [(1, 1), (3, 2)]:
