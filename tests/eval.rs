@@ -365,6 +365,30 @@ fn voices_are_heard() {
 }
 
 #[test]
+fn a_voice_that_is_not_converted_keeps_all_and_moves_nowhere() {
+    let spec = "gan: same\n\ndata:\n  a: voices(speaker=low, frames=32)\n  b: voices(speaker=high, frames=32)\n\nnets:\n  \
+        G(a) -> b:\n    - residual:\n        - conv(64, 1, bias=false)\n  \
+        F(b) -> a:\n    - residual:\n        - conv(64, 1, bias=false)\n\ngame:\n  \
+        min G, F: E[abs(F(G(a)) - a)] + E[abs(G(F(b)) - b)]\n\n\
+        train:\n  batch: 8\n  steps: 2\n  init: normal(0, 1e-6)\n  optimizer: adam(1e-6)\n";
+    let b = Bench::new(spec);
+    b.good(&["run", "s.gan", "--out", "r"]);
+    let report = b.json(&["eval", "r", "-n", "256", "--json"]);
+    for (loud, spectrum, moved) in
+        [("loudness_there", "spectrum_there", "pitch_moved_there"), ("loudness_back", "spectrum_back", "pitch_moved_back")]
+    {
+        // A perfect conversion is less like its source than the source itself: another throat has other formants.
+        let [floor, model, ceiling] = three(&report, spectrum);
+        assert!(floor > 0.7 && floor < 0.95 && model > 0.999 && ceiling.abs() < 0.15, "{report:#}");
+        let [floor, model, ceiling] = three(&report, loud);
+        assert!(floor > 0.9 && floor < 0.99 && model > 0.999 && ceiling.abs() < 0.15, "{report:#}");
+        let [floor, model, ceiling] = three(&report, moved);
+        assert!(floor == 1.0 && model.abs() < 0.05 && ceiling == 0.0, "{report:#}");
+    }
+    assert!(report["notes"].to_string().contains("cosine transform"), "{report:#}");
+}
+
+#[test]
 fn moves_of_a_spectrum_are_compared() {
     const MELS: usize = 64;
     const FRAMES: usize = 24;
