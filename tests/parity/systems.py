@@ -37,9 +37,10 @@ def buffer(name, start):
     return B[name]
 
 
-def play(name, players, fresh, feeds, steps=3):
+def play(name, players, fresh, feeds, steps=3, born=lambda name: 0):
     """`players`: name -> (prefixes of its parameters, objective(feed, state, step), optimizer maker). `fresh(feed)` computes what players
-    share before the first of them learns. Every parameter must have been made by a dry run."""
+    share before the first of them learns. Every parameter must have been made by a dry run. An optimizer first meets a parameter
+    at step `born(name)`."""
     feeds = {k: bf16(v) for k, v in feeds.items()}
     first = {k: v[0] for k, v in feeds.items()}
     for _, objective, _ in players.values():
@@ -67,6 +68,8 @@ def play(name, players, fresh, feeds, steps=3):
             for (k, v), g in zip(mine(prefixes).items(), grads):
                 v.grad = torch.zeros_like(v) if g is None else g.detach().clone()
                 rounded(f"step.{step}.grad.{k}", v.grad)
+                if step < born(k):
+                    v.grad = None
             # What was computed keeps the old values: new weights are new tensors.
             for k in mine(prefixes):
                 P[k] = P[k].detach().clone().requires_grad_()
@@ -540,7 +543,41 @@ def cvae():
     play("cvae", {"Enc,Dec": (["Enc", "Dec"], objective, adam(lr=1e-3))}, lambda f: {}, feeds)
 
 
-CASES = [conditional, cycle, voice, style, vae, text, pix2pix, cgan, sngan, projection, cvae]
+def grow():
+    # The stage begins at step 1, of which it shows nothing, then a third more in every step.
+    shown = lambda step: max(0, step - 1) / 3
+    fade = lambda old, new, part: old + part * (new - old)
+    twice = lambda x: F.interpolate(x, scale_factor=2)
+
+    def G(z, part):
+        h = dense("G.dense_1", z, 96).reshape(-1, 6, 4, 4)
+        h8 = F.elu(conv("G.r8.conv_1", twice(h), 6, 3, padding=1))
+        h16 = F.elu(conv("G.r16.conv_1", twice(h8), 6, 3, padding=1))
+        return fade(twice(conv("G.to_image_8.conv_1", h8, 3, 1)), conv("G.to_image_16.conv_1", h16, 3, 1), part)
+
+    def D(x, part):
+        seen = lambda r, x: F.silu(conv(f"D.from_image_{r}.conv_1", x, 6, 1))
+        down = lambda r, h: F.avg_pool2d(F.silu(conv(f"D.r{r}.conv_1", h, 6, 3, padding=1)), 2)
+        h = fade(seen(8, F.avg_pool2d(x, 2)), down(16, seen(16, x)), part)
+        return dense("D.dense_1", down(8, h).flatten(1), 1)
+
+    def critic(f, s, step):
+        x = fade(twice(F.avg_pool2d(f["x"], 2)), f["x"], shown(step))
+        return F.softplus(D(s["fake"], shown(step))).mean() + F.softplus(-D(x, shown(step))).mean()
+
+    runs = [0]
+
+    def fresh(f):
+        # Two dry runs come first.
+        runs[0] += 1
+        return {"fake": G(f["z"], shown(runs[0] - 3))}
+
+    maker = lambda f, s, step: F.softplus(-D(s["fake"], shown(step))).mean()
+    play("grow", {"D": ("D", critic, adam(lr=1e-3, betas=(0.0, 0.99))), "G": ("G", maker, sgd(0.1))}, fresh,
+         {"x": images(4, 4, 3, 16, 16), "z": torch.randn(4, 4, 6)}, steps=4, born=lambda name: int("16" in name.split(".")[1]))
+
+
+CASES = [conditional, cycle, voice, style, vae, text, pix2pix, cgan, sngan, projection, cvae, grow]
 
 
 if __name__ == "__main__":
