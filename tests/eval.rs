@@ -17,6 +17,7 @@ use ganc::judge::voices::{correlation, kept, loudness, loudness_kept, moved, pit
 use ganc::model::source::{SoundSettings, Speaker};
 use ganc::model::{self, DataSource, Type};
 use ganc::output::arrays::write_npy;
+use ganc::output::sound::write_wav;
 use ganc::runtime::random::Stream;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -386,6 +387,18 @@ fn a_voice_that_is_not_converted_keeps_all_and_moves_nowhere() {
         assert!(floor == 1.0 && model.abs() < 0.05 && ceiling == 0.0, "{report:#}");
     }
     assert!(report["notes"].to_string().contains("cosine transform"), "{report:#}");
+    // Of few recordings the rest is measured; there is no other speaker who says the same, and so no floor.
+    std::fs::create_dir(b.at("said")).expect("a folder");
+    for i in 0..20 {
+        let wave = |t: usize| 0.2 * (0.05 * (t * (1 + t / 900 * (i + 1) % 7)) as f32).sin();
+        let samples: Vec<f32> = (0..4000).map(wave).collect();
+        write_wav(&b.at(&format!("said/{i}.wav")), &samples, 8000).expect("a sound");
+    }
+    let set = |name: &str| format!("data.{name}=speech(\"said\", frames=32)");
+    let few = b.json(&["eval", "r", "--json", "--set", &set("a"), "--set", &set("b")]);
+    let [floor, model, ceiling] = three(&few, "spectrum_there");
+    assert!(floor.is_nan() && model > 0.999 && ceiling < 0.9, "{few:#}");
+    assert!(few["notes"].to_string().contains("only translations are compared"), "{few:#}");
 }
 
 #[test]

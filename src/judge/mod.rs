@@ -119,9 +119,11 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     let part = if is_images && !other && real.classes().is_some() { Part::HeldOut } else { Part::Whole };
     let usual = if shape == [2] { USUAL_POINTS } else { USUAL };
     let mut notes = Vec::new();
-    // Each sample is compared with an image of its own where that is known: then few real ones tell something, too.
+    // Each sample is compared with one of its own where that is known: then few real ones tell something, too.
+    let ways = translation::ways(q.model);
+    let own_each = drawing.reads_pairs() || ways.is_some();
     let (n, too_few) = match count(q.samples, usual, real.len(part), part, &stream.shown, &mut notes) {
-        Err(Trouble::Real(why)) if drawing.reads_pairs() => (few(q.samples, usual, real.len(Part::Whole)), Some(why)),
+        Err(Trouble::Real(why)) if own_each => (few(q.samples, usual, real.len(Part::Whole)), Some(why)),
         other => (other?, None),
     };
     let each = volume(&shape);
@@ -143,9 +145,14 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         classes: Vec::new(),
         notes,
     };
-    if let (Some(why), Some(read)) = (too_few, &images_read) {
+    if let (Some(why), Some(read)) = (&too_few, &images_read) {
         pairs::measure(q, &drawn, &shape, read, &mut report);
         report.notes.push(format!("only pairs are compared: {why}"));
+        return Ok(report);
+    }
+    if let (Some(why), Some(ways)) = (too_few, ways) {
+        translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
+        report.notes.push(format!("only translations are compared with what they were made of: {why}"));
         return Ok(report);
     }
     let (a, reference) = (real.rows(part, 0, n)?, real.rows(part, n as u64, n)?);
@@ -164,7 +171,7 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     if let Some(read) = &images_read {
         pairs::measure(q, &sets.drawn, &sets.shape, read, &mut report);
     }
-    if let Some(ways) = translation::ways(q.model) {
+    if let Some(ways) = ways {
         translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
     }
     if bound::is_one(q.trained) {
