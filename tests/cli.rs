@@ -139,6 +139,134 @@ fn numbers_without_meaning() {
     ]));
 }
 
+/// A folder of square pictures, each of one grey.
+fn pictures(folder: &Path, n: u8, side: u32) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    for i in 0..n {
+        image::GrayImage::from_pixel(side, side, image::Luma([i])).save(folder.join(format!("{i}.png"))).expect("a picture");
+    }
+}
+
+/// A small net that reads labels, on pictures in folders.
+const LABELLED: &str = "gan: labelled
+
+data:
+  x, y: images(\"animals\", size=8, channels=1)
+
+noise:
+  z: normal(4)
+
+nets:
+  G(z, y) -> x: concat(one_hot(y)) | dense(64) | reshape(1, 8, 8)
+  D(x, y) -> 1: flatten | concat(one_hot(y)) | dense(1)
+
+game:
+  min D: E[softplus(D(G(z, y), y))] + E[softplus(-D(x, y))]
+  min G: E[softplus(-D(G(z, y), y))]
+
+train:
+  batch: 4
+  steps: 2
+  optimizer: adam(1e-3)
+";
+
+#[test]
+fn labels_and_classes_that_do_not_fit() {
+    let f = Folder::new();
+    std::fs::write(f.path("labelled.gan"), LABELLED).expect("a spec");
+    for (folder, classes) in [("animals", ["cat", "deer", "horse"]), ("others", ["cat", "deer", "frog"])] {
+        classes.iter().for_each(|c| pictures(&f.path(folder).join(c), 4, 8));
+    }
+    f.good(&["run", "labelled.gan", "--out", "r"]);
+    std::fs::remove_dir_all(f.path("others/frog")).expect("it was there");
+    pictures(&f.path("more/cow"), 4, 8);
+    ["cat", "deer", "horse"].iter().for_each(|c| pictures(&f.path("more").join(c), 4, 8));
+    ["cat", "deer"].iter().for_each(|c| pictures(&f.path("torn").join(c), 4, 8));
+    std::fs::create_dir(f.path("torn/horse")).expect("a folder");
+    // MNIST's format: four images of 2 x 2, and labels of which one is no digit.
+    std::fs::create_dir(f.path("mnist")).expect("a folder");
+    let images: Vec<u8> = [&[0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2][..], &[7; 16]].concat();
+    std::fs::write(f.path("mnist/train-images-idx3-ubyte"), &images).expect("a file");
+    std::fs::write(f.path("mnist/train-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 10, 3]).expect("a file");
+    std::fs::write(f.path("images"), &images).expect("a file");
+    std::fs::write(f.path("three"), [0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 0]).expect("a file");
+    f.tensors("none.safetensors", &[]);
+    let (z, x): (Tensor, Tensor) = (("z", &[1, 4, 4], 0.0), ("x", &[1, 4, 1, 8, 8], 0.0));
+    f.tensors("half.safetensors", &[z, x, ("y", &[1, 4], 0.0)]);
+    f.tensors("three.safetensors", &[z, x, ("y", &[1, 4], 3.0)]);
+    f.tensors("below.safetensors", &[("z", &[1, 4], 0.0), ("y", &[1], -1.0)]);
+    let replay = |feed| ["replay", "labelled.gan", "--weights", "none.safetensors", "--feed", feed, "-o", "out.safetensors"];
+    insta::assert_snapshot!(f.bad(&[
+        (&["run", "labelled.gan", "--set", "data.x, y=mnist(\"mnist\", size=8)"], 3),
+        (&["run", "labelled.gan", "--set", "data.x, y=idx(\"images\", labels=\"three\", size=8)"], 1),
+        (&["run", "labelled.gan", "--set", "data.x, y=images(\"torn\", size=8, channels=1)"], 1),
+        (&["run", "labelled.gan", "--set", "data.x, y=images(\"animals/cat\", size=8, channels=1)"], 1),
+        (&["eval", "r", "--set", "data.x, y=images(\"others\", size=8, channels=1)"], 3),
+        (&["eval", "r", "--set", "data.x, y=images(\"more\", size=8, channels=1)"], 3),
+        (&["sample", "r", "--class", "3", "-o", "x.png"], 2),
+        (&replay("half.safetensors"), 3),
+        (&replay("three.safetensors"), 3),
+        (&["call", "r", "G", "--feed", "below.safetensors", "-o", "out.safetensors"], 3),
+    ]));
+}
+
+#[test]
+fn pairs_captions_and_checkpoints_that_do_not_fit() {
+    let f = Folder::new();
+    pictures(&f.path("pairs/a"), 5, 32);
+    pictures(&f.path("pairs/b"), 4, 32);
+    pictures(&f.path("told"), 5, 32);
+    (0..3).for_each(|i| std::fs::write(f.path(&format!("told/{i}.txt")), "a grey square").expect("a caption"));
+    let small = ["--set", "train.batch=4", "--set", "train.steps=1"];
+    f.good(&[&["run", "ring.gan", "--out", "r"], &small[..]].concat());
+    f.good(&[&["run", "vanilla.gan", "--out", "v"], &small[..]].concat());
+    // The run of one spec with the checkpoint of another.
+    std::fs::remove_dir_all(f.path("v/checkpoints")).expect("it was there");
+    std::fs::rename(f.path("r/checkpoints"), f.path("v/checkpoints")).expect("it is moved");
+    insta::assert_snapshot!(f.bad(&[
+        (&["run", "pix2pix.gan", "--set", "data.a, b=pairs(\"pairs\", size=32, layout=folders)"], 3),
+        (&["run", "text.gan", "--set", "data.x, t=images(\"told\", size=32, caption=true)"], 1),
+        (&["run", "vanilla.gan", "--resume", "v"], 3),
+        (&["sample", "v", "-o", "x.png"], 3),
+        (&["eval", "v"], 3),
+    ]));
+}
+
+#[test]
+fn sounds_and_texts_are_converted_and_said() {
+    let f = Folder::new();
+    std::fs::create_dir(f.path("sounds")).expect("a folder");
+    for (name, rate, channels) in [("plain", 8000, 1), ("fast", 16_000, 1), ("stereo", 8000, 2), ("both", 44_100, 2)] {
+        let spec = hound::WavSpec { channels, sample_rate: rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let mut file = hound::WavWriter::create(f.path("sounds").join(format!("{name}.wav")), spec).expect("a file");
+        (0..rate * u32::from(channels)).for_each(|i| file.write_sample((i % 50) as i16 * 100).expect("a sample"));
+        file.finalize().expect("a file");
+    }
+    let small = ["--set", "let.c=4", "--set", "train.batch=2", "--set", "train.steps=1"];
+    f.good(&[&["run", "voices.gan", "--out", "v"], &small[..]].concat());
+    let spec = "gan: told\n\ndata:\n  x, t: shapes(size=8, caption=true)\n\nnoise:\n  z: normal(2)\n\nnets:\n  \
+        G(z, t) -> x: concat(mean(embed(t, 4), axis=tokens)) | dense(192) | reshape(3, 8, 8)\n  D(x) -> 1: flatten | dense(1)\n\n\
+        game:\n  min D: E[D(G(z, t))] - E[D(x)]\n  min G: -E[D(G(z, t))]\n\n\
+        train:\n  batch: 4\n  steps: 1\n  optimizer: adam(1e-3)\n";
+    std::fs::write(f.path("told.gan"), spec).expect("a spec");
+    f.good(&["run", "told.gan", "--out", "t"]);
+    let said = |args: &[&str]| {
+        let output = f.run(args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        format!("$ ganc {}\n{}\n", args.join(" "), String::from_utf8(output.stderr).expect("text"))
+    };
+    let data = ["check", "voices.gan", "--set", "data.a=speech(\"sounds\")"];
+    insta::assert_snapshot!(
+        [
+            said(&data),
+            said(&["sample", "v", "--from", "sounds", "--net", "G", "-o", "converted"]),
+            said(&["sample", "t", "--text", "a striped circle of doom", "-o", "x.png"]),
+            f.bad(&[(&["sample", "t", "--text", "zebra", "-o", "x.png"], 2)]),
+        ]
+        .concat()
+    );
+}
+
 #[test]
 fn new_specs() {
     let f = Folder::new();
@@ -169,7 +297,7 @@ fn formatting() {
         .text("ring.gan")
         .replace("batch: 256", "batch:    256")
         .replace("adam(1e-3, beta1=0.5", "adam( 1e-3,beta1 = 0.5")
-        .replace("128) | relu", "128)|relu");
+        .replace("- dense(128) | relu", "- dense(128)|relu");
     std::fs::write(f.path("odd.gan"), &odd).expect("a file");
     std::fs::write(f.path("wrong.gan"), "gan: [\n").expect("a file");
     insta::assert_snapshot!(f.bad(&[

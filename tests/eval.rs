@@ -13,10 +13,11 @@ use ganc::judge::report::{Better, Measure, Unit};
 use ganc::judge::sliced::sliced_wasserstein;
 use ganc::judge::text::{named, right};
 use ganc::judge::translation::same;
-use ganc::judge::voices::{content, correlation, loudness, moved, pitch};
+use ganc::judge::voices::{correlation, kept, loudness, loudness_kept, moved, pitch, spectrum_kept};
 use ganc::model::source::{SoundSettings, Speaker};
 use ganc::model::{self, DataSource, Type};
 use ganc::output::arrays::write_npy;
+use ganc::output::sound::write_wav;
 use ganc::runtime::random::Stream;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -353,10 +354,81 @@ fn voices_are_heard() {
     assert!((found[0] / Speaker::Low.pitch() - 1.0).abs() < 0.2, "{found:?}");
     assert!((found[1] / Speaker::High.pitch() - 1.0).abs() < 0.2, "{found:?}");
     // Both say the same at the same time, and something else in the next window.
-    let with = |b: &[f32], shift| content(&low, b, 64, 32, shift).expect("not constant");
-    assert!((with(&low, 0) - 1.0).abs() < 1e-9);
-    assert!(with(&high, 0) > 0.9 && with(&high, 1) < 0.5, "{} {}", with(&high, 0), with(&high, 1));
-    assert_eq!(content(&[0.0; 8], &[0.0; 8], 2, 2, 0), None);
+    let loud = |a: &[f32], b: &[f32], shift| kept(a, b, 64 * 32, shift, |a, b| loudness_kept(a, b, 32)).expect("not constant");
+    let spectrum =
+        |a: &[f32], b: &[f32], shift| kept(a, b, 64 * 32, shift, |a, b| spectrum_kept(a, b, 32)).expect("not constant");
+    assert!((loud(&low, &low, 0) - 1.0).abs() < 1e-9);
+    assert!(loud(&low, &high, 0) > 0.9 && loud(&low, &high, 1) < 0.5, "{} {}", loud(&low, &high, 0), loud(&low, &high, 1));
+    assert!((spectrum(&low, &low, 0) - 1.0).abs() < 1e-9);
+    let (same, other) = (spectrum(&low, &high, 0), spectrum(&low, &high, 1));
+    assert!(same > 0.7 && other.abs() < 0.2, "{same} {other}");
+    assert_eq!(kept(&[0.0; 8], &[0.0; 8], 4, 0, |a, b| loudness_kept(a, b, 2)), None);
+}
+
+#[test]
+fn a_voice_that_is_not_converted_keeps_all_and_moves_nowhere() {
+    let spec = "gan: same\n\ndata:\n  a: voices(speaker=low, frames=32)\n  b: voices(speaker=high, frames=32)\n\nnets:\n  \
+        G(a) -> b:\n    - residual:\n        - conv(64, 1, bias=false)\n  \
+        F(b) -> a:\n    - residual:\n        - conv(64, 1, bias=false)\n\ngame:\n  \
+        min G, F: E[abs(F(G(a)) - a)] + E[abs(G(F(b)) - b)]\n\n\
+        train:\n  batch: 8\n  steps: 2\n  init: normal(0, 1e-6)\n  optimizer: adam(1e-6)\n";
+    let b = Bench::new(spec);
+    b.good(&["run", "s.gan", "--out", "r"]);
+    let report = b.json(&["eval", "r", "-n", "256", "--json"]);
+    for (loud, spectrum, moved) in
+        [("loudness_there", "spectrum_there", "pitch_moved_there"), ("loudness_back", "spectrum_back", "pitch_moved_back")]
+    {
+        // A perfect conversion is less like its source than the source itself: another throat has other formants.
+        let [floor, model, ceiling] = three(&report, spectrum);
+        assert!(floor > 0.7 && floor < 0.95 && model > 0.999 && ceiling.abs() < 0.15, "{report:#}");
+        let [floor, model, ceiling] = three(&report, loud);
+        assert!(floor > 0.9 && floor < 0.99 && model > 0.999 && ceiling.abs() < 0.15, "{report:#}");
+        let [floor, model, ceiling] = three(&report, moved);
+        assert!(floor == 1.0 && model.abs() < 0.05 && ceiling == 0.0, "{report:#}");
+    }
+    assert!(report["notes"].to_string().contains("cosine transform"), "{report:#}");
+    // Of few recordings the rest is measured; there is no other speaker who says the same, and so no floor.
+    std::fs::create_dir(b.at("said")).expect("a folder");
+    for i in 0..20 {
+        let wave = |t: usize| 0.2 * (0.05 * (t * (1 + t / 900 * (i + 1) % 7)) as f32).sin();
+        let samples: Vec<f32> = (0..4000).map(wave).collect();
+        write_wav(&b.at(&format!("said/{i}.wav")), &samples, 8000).expect("a sound");
+    }
+    let set = |name: &str| format!("data.{name}=speech(\"said\", frames=32)");
+    let few = b.json(&["eval", "r", "--json", "--set", &set("a"), "--set", &set("b")]);
+    let [floor, model, ceiling] = three(&few, "spectrum_there");
+    assert!(floor.is_nan() && model > 0.999 && ceiling < 0.9, "{few:#}");
+    assert!(few["notes"].to_string().contains("only translations are compared"), "{few:#}");
+}
+
+#[test]
+fn moves_of_a_spectrum_are_compared() {
+    const MELS: usize = 64;
+    const FRAMES: usize = 24;
+    let wave = |k: f64, m: usize| (std::f64::consts::PI * k * (m as f64 + 0.5) / MELS as f64).cos();
+    let turn = |t: usize| std::f64::consts::TAU * t as f64 / FRAMES as f64;
+    let window = |value: &dyn Fn(usize, usize) -> f64| -> Vec<f32> {
+        (0..MELS).flat_map(|m| (0..FRAMES).map(move |t| (m, t))).map(|(m, t)| value(m, t) as f32).collect()
+    };
+    let said = |m: usize, t: usize| 0.1 * turn(t).sin() * wave(3.0, m) + 0.1 * turn(t).cos() * wave(5.0, m);
+    let one = window(&said);
+    let with = |value: &dyn Fn(usize, usize) -> f64| spectrum_kept(&one, &window(value), FRAMES);
+    let is = |found: Option<f64>, wanted: f64| {
+        let found = found.expect("it moves");
+        assert!((found - wanted).abs() < 1e-5, "{found} instead of {wanted}");
+    };
+    // Half as loud, another timbre, and harmonics that lie close together and move: the same is said.
+    is(with(&|m, t| 0.5 * said(m, t) - 0.2 * turn(t).sin() + 0.1 * wave(2.0, m) + 0.1 * turn(2 * t).sin() * wave(26.0, m)), 1.0);
+    is(with(&|m, t| -said(m, t)), -1.0);
+    // A quarter of a turn later nothing is alike; one of two formants that moves alike has half of the moves.
+    is(with(&|m, t| said(m, t + FRAMES / 4)), 0.0);
+    is(with(&|m, t| 0.1 * turn(t).sin() * wave(3.0, m)), 0.5_f64.sqrt());
+    assert_eq!(with(&|m, _| wave(3.0, m)), None);
+    // Where the first is silent, the second may be anything.
+    let pause = |t: usize| t % 3 == 0;
+    let broken = window(&|m, t| if pause(t) { -1.0 } else { said(m, t) });
+    let noisy = window(&|m, t| if pause(t) { wave(t as f64, m) } else { said(m, t) });
+    is(spectrum_kept(&broken, &noisy, FRAMES), 1.0);
 }
 
 #[test]

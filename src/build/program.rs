@@ -155,6 +155,18 @@ pub struct Feed {
     pub layout: Layout,
     /// Where it comes from.
     pub source: FeedSource,
+    /// Of labels and words: whole numbers from 0 on, fewer than these.
+    pub limit: Option<usize>,
+}
+
+impl Feed {
+    /// The first of `data` that is no label or word where the feed has those, as a sentence.
+    pub fn stranger(&self, data: &[f32]) -> Option<String> {
+        let limit = self.limit?;
+        let fits = |x: f32| x >= 0.0 && (x as usize) < limit && x.fract() == 0.0;
+        let wrong = data.iter().copied().find(|x| !fits(*x))?;
+        Some(format!("`{}` has {wrong}: expected whole numbers from 0 to {}", self.name, limit - 1))
+    }
 }
 
 /// Where a feed comes from.

@@ -135,7 +135,8 @@ impl<'m> Tables<'m> {
             for (column, (name, ty)) in s.columns.iter().enumerate() {
                 if used(Action::Data { stream, column }) {
                     let (shape, layout) = self.batched(ty);
-                    feeds.push(Feed { name: name.clone(), shape, layout, source: FeedSource::Data { stream, column } });
+                    let source = FeedSource::Data { stream, column };
+                    feeds.push(Feed { name: name.clone(), shape, layout, source, limit: ty.limit() });
                 }
             }
         }
@@ -146,7 +147,7 @@ impl<'m> Tables<'m> {
                     NoiseSource::Normal { mean, std, .. } => FeedSource::Normal { mean: mean as f32, std: std as f32 },
                     NoiseSource::Uniform { low, high, .. } => FeedSource::Uniform { low: low as f32, high: high as f32 },
                 };
-                feeds.push(Feed { name: n.name.clone(), shape, layout, source });
+                feeds.push(Feed { name: n.name.clone(), shape, layout, source, limit: None });
             }
         }
         self.feeds = feeds;
@@ -196,12 +197,12 @@ impl<'m> Tables<'m> {
     /// A feed for a second draw of the noise called `name`.
     pub fn second(&mut self, name: &str) -> FeedId {
         let Feed { shape, layout, source, .. } = self.feeds[self.feed(name).index()].clone();
-        self.feeds.push(Feed { name: format!("mix.{name}"), shape, layout, source });
+        self.feeds.push(Feed { name: format!("mix.{name}"), shape, layout, source, limit: None });
         FeedId(self.feeds.len() as u32 - 1)
     }
 
     fn feed_of(&mut self, name: String, shape: Shape, source: FeedSource) -> FeedId {
-        self.feeds.push(Feed { name, layout: identity(&shape), shape, source });
+        self.feeds.push(Feed { name, layout: identity(&shape), shape, source, limit: None });
         FeedId(self.feeds.len() as u32 - 1)
     }
 
@@ -286,7 +287,7 @@ impl<'m> Tables<'m> {
                 Some(i) if self.feeds[i].shape == shape && self.feeds[i].source == source => return FeedId(i as u32),
                 Some(_) => {}
                 None => {
-                    self.feeds.push(Feed { name, shape: shape.to_vec(), layout, source });
+                    self.feeds.push(Feed { name, shape: shape.to_vec(), layout, source, limit: None });
                     return FeedId(self.feeds.len() as u32 - 1);
                 }
             }
@@ -303,7 +304,7 @@ impl<'m> Tables<'m> {
         let n = &self.model.nets[net.index()];
         let (shape, layout) = self.batched(&n.inputs[i].1);
         let name = format!("{}.{}", n.name, n.inputs[i].0);
-        self.feeds.push(Feed { name, shape, layout, source: FeedSource::Argument });
+        self.feeds.push(Feed { name, shape, layout, source: FeedSource::Argument, limit: n.inputs[i].1.limit() });
         FeedId(self.feeds.len() as u32 - 1)
     }
 

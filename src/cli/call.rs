@@ -71,6 +71,9 @@ pub fn run(c: Call) -> Result<(), Failure> {
         if *shape != feed.layout.shape {
             return Err(Failure::Data(format!("{}: `{name}` is {shape:?}: expected {:?}", c.feed.display(), feed.layout.shape)));
         }
+        if let Some(problem) = feed.stranger(data) {
+            return Err(Failure::Data(format!("{}: {problem}", c.feed.display())));
+        }
         layout::from_torch(&feed.layout, data, memory.feed_mut(FeedId(i as u32)));
     }
     if let Some(stranger) = feeds.keys().find(|n| !used.contains(&n.as_str())) {

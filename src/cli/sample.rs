@@ -44,7 +44,7 @@ pub struct Sample {
     /// The net that translates
     #[arg(long, value_name = "NET", requires = "from")]
     net: Option<String>,
-    /// A net that translates back: -o then also gets triples.png, with before, after and back
+    /// A net that translates back: -o then also gets triples.png, with before, after and back (of sound, mel spectra)
     #[arg(long, value_name = "NET", requires = "from")]
     back: Option<String>,
     /// FILE.png a grid (or a plot of points), FILE.npy raw numbers [n, ...], otherwise a folder of images

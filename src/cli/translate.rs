@@ -56,8 +56,7 @@ pub fn translate(job: &Job) -> Result<(), Failure> {
     }
     std::fs::create_dir_all(job.to).map_err(super::io(job.to))?;
     match net.stream.source.sound() {
-        Some(settings) if back.is_none() => sounds(job, &mut engine, net, settings),
-        Some(_) => Err(Failure::Usage("`--back` makes a picture: leave it out for sound".into())),
+        Some(settings) => sounds(job, &mut engine, net, back, settings),
         None => pictures(job, &mut engine, net, back),
     }
 }
@@ -291,23 +290,48 @@ fn row(samples: &[f32], have: usize, want: usize, [dark, light]: [f64; 2]) -> Ve
         .collect()
 }
 
-fn sounds(job: &Job, engine: &mut Engine, mut net: Ready, settings: SoundSettings) -> Result<(), Failure> {
+fn sounds(job: &Job, engine: &mut Engine, mut net: Ready, back: Option<Ready>, settings: SoundSettings) -> Result<(), Failure> {
     let SoundSettings { rate, mels, frames } = settings;
     if net.shapes[1] != net.shapes[0] {
         let [a, b] = &net.shapes;
         return Err(Failure::Usage(format!("`{}` makes {b:?} of {a:?}: frames of sound should stay of one shape", net.name)));
     }
     let files = list(job.from, &speech::SOUNDS)?.files;
+    let headers: Result<Vec<_>, _> = files.iter().map(|f| wav::header(&f.path)).collect();
+    for note in speech::conversions(&headers.map_err(crate::data::DataError::from)?, rate) {
+        eprintln!("{note}");
+    }
     let mel = Mel::new(rate, mels);
-    for file in &files {
+    // The first window of each of the first files.
+    let mut shown: Vec<f32> = Vec::new();
+    for (i, file) in files.iter().enumerate() {
         let samples = wav::read(&file.path, rate).map_err(crate::data::DataError::from)?;
-        let made = whole(&mel.frames(&samples), mels, frames, |windows| engine.run(&mut net, windows));
+        let spectrum = mel.frames(&samples);
+        if i < SHOWN {
+            shown.extend(spectrum.iter().take(frames * mels));
+            shown.resize((i + 1) * frames * mels, SILENCE);
+        }
+        let made = whole(&spectrum, mels, frames, |windows| engine.run(&mut net, windows));
         let mut heard = sound(&mel, &made);
         heard.truncate(samples.len());
         write_wav(&beside(&file.path, job.from, job.to, "wav")?, &heard, rate)?;
     }
+    if let Some(mut back) = back {
+        let made = engine.run(&mut net, &shown);
+        let returned = engine.run(&mut back, &made);
+        let n = shown.len() / (frames * mels);
+        let all: Vec<f32> = [shown, made, returned].iter().flat_map(|x| spectra(x, mels, frames)).collect();
+        let shape = Shape { channels: 1, height: mels, width: frames };
+        write_grid(&job.to.join("triples.png"), &all, shape, [-1.0, 1.0], GridStyle { columns: Some(n), ..GridStyle::USUAL })?;
+    }
     eprintln!("wrote {} sound(s) to {}", files.len(), job.to.display());
     Ok(())
+}
+
+/// Windows `[frames, mels]` as pictures: time goes to the right, and high sounds stand above low ones.
+fn spectra(windows: &[f32], mels: usize, frames: usize) -> Vec<f32> {
+    let picture = |w: &[f32]| -> Vec<f32> { (0..mels).rev().flat_map(|m| (0..frames).map(move |t| w[t * mels + m])).collect() };
+    windows.chunks_exact(frames * mels).flat_map(picture).collect()
 }
 
 /// Applies `f`, which takes windows of `frames` frames, to sound of any length: `[any, mels]` to the same.

@@ -10,7 +10,7 @@ pub mod texts;
 use super::dice::{Dice, Lane};
 use super::epochs::Epochs;
 use super::error::io_problem;
-use super::listing::{FileKind, list};
+use super::listing::{FileKind, labelled};
 use super::pixels::{self, Pixels, fit, scaled};
 use super::shelf::Shelf;
 use super::{DataError, FileProblem, Source};
@@ -81,7 +81,7 @@ pub struct Images {
 /// What a folder holds.
 /// Errors: there is no such folder, or no image in it.
 pub fn probe(dir: &Path, size: usize, channels: usize, caption: bool) -> Result<StreamInfo, DataError> {
-    let listing = list(dir, &IMAGES)?;
+    let listing = labelled(dir, &IMAGES)?;
     let mut columns = vec![Column::Image { c: channels, h: size, w: size }];
     let mut notes = Vec::new();
     if caption {
@@ -98,7 +98,7 @@ impl Images {
     /// Errors: there is no such folder, no image in it, or some files are no images; the message names them.
     /// With `caption`, also where a caption is missing.
     pub fn open(dir: &Path, cut: Cut, caption: bool, range: [f64; 2], batch: usize, lane: Lane) -> Result<Images, DataError> {
-        let listing = list(dir, &IMAGES)?;
+        let listing = labelled(dir, &IMAGES)?;
         let texts = if caption { Some(Texts::read(dir, &listing)?) } else { None };
         let headers: Vec<Result<Header, FileProblem>> = listing.files.par_iter().map(|f| inspect(&f.path)).collect();
         let mut problems = Vec::new();

@@ -31,6 +31,8 @@ pub struct Listing {
     pub files: Vec<Listed>,
     /// Names of the folders inside; none where the files lie in the folder itself.
     pub classes: Vec<String>,
+    /// Folders inside without a file of this kind: no classes.
+    pub empty: Vec<PathBuf>,
 }
 
 /// A file of a listing.
@@ -59,6 +61,7 @@ pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
     let mut other = top.other;
     let mut classes = Vec::new();
     let mut nested = Vec::new();
+    let mut empty = Vec::new();
     for folder in top.folders {
         let mut inside = Vec::new();
         walk(&folder, 1, kind, &mut inside, &mut foreign, &mut other)?;
@@ -66,6 +69,8 @@ pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
             let class = classes.len() as u32;
             classes.push(folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
             nested.extend(inside.into_iter().map(|path| Listed { path, class }));
+        } else {
+            empty.push(folder);
         }
     }
     let problems: Vec<FileProblem> = foreign
@@ -94,11 +99,24 @@ pub fn list(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
             };
             Err(p.found(found).into())
         }
-        (Some(_), None) => {
-            Ok(Listing { files: top.wanted.into_iter().map(|path| Listed { path, class: 0 }).collect(), classes: Vec::new() })
-        }
-        (None, Some(_)) => Ok(Listing { files: nested, classes }),
+        (Some(_), None) => Ok(Listing {
+            files: top.wanted.into_iter().map(|path| Listed { path, class: 0 }).collect(),
+            classes: Vec::new(),
+            empty,
+        }),
+        (None, Some(_)) => Ok(Listing { files: nested, classes, empty }),
     }
+}
+
+/// As [`list`], for a folder whose labels are meant.
+/// Errors: also where a folder beside those of other classes has no file: passed over in silence, it would leave the labels behind
+/// it one too low.
+pub fn labelled(dir: &Path, kind: &FileKind) -> Result<Listing, DataError> {
+    let listing = list(dir, kind)?;
+    let none = |p: &PathBuf| FileProblem::new(p, format!("no {} in this class's folder", kind.none)).expected(kind.folder);
+    let problems = listing.empty.iter().filter(|_| !listing.classes.is_empty());
+    let problems = problems.map(|p| none(p).hint("fill it, or take it away")).collect();
+    DataError::of(problems).map_or(Ok(listing), Err)
 }
 
 /// Collects the files below a class's folder.

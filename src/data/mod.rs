@@ -76,6 +76,26 @@ pub fn probe(source: &DataSource) -> Result<StreamInfo, String> {
     found.map_err(|e| e.sentence())
 }
 
+/// The names of a source's classes, where they are folders.
+/// Errors: as [`probe`].
+pub fn classes(source: &DataSource) -> Result<Vec<String>, DataError> {
+    match source {
+        DataSource::Images { dir, .. } => listing::labelled(Path::new(dir), &images::IMAGES).map(|l| l.classes),
+        DataSource::Speech { dir, .. } => listing::labelled(Path::new(dir), &speech::SOUNDS).map(|l| l.classes),
+        DataSource::Captions { of, .. } => classes(of),
+        DataSource::Ring { .. }
+        | DataSource::Grid { .. }
+        | DataSource::SwissRoll { .. }
+        | DataSource::Digits { .. }
+        | DataSource::Shapes { .. }
+        | DataSource::Mnist { .. }
+        | DataSource::Idx { .. }
+        | DataSource::Pairs { .. }
+        | DataSource::Voices { .. }
+        | DataSource::Npy { .. } => Ok(Vec::new()),
+    }
+}
+
 /// Opens a source. `stream` is its position among the spec's data bindings, which keeps their random numbers apart.
 /// Errors: files are missing, unreadable or not what they should be.
 pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result<Box<dyn Source>, DataError> {

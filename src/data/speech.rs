@@ -2,7 +2,7 @@
 
 use super::dice::Lane;
 use super::epochs::Epochs;
-use super::listing::{FileKind, Listing, list};
+use super::listing::{FileKind, Listing, labelled};
 use super::mel::{Mel, SILENCE};
 use super::shelf::Shelf;
 use super::wav::{self, WavHeader};
@@ -40,23 +40,29 @@ pub fn probe(dir: &Path, only: Option<&str>, sound: SoundSettings) -> Result<Str
     let headers = headers(&listing)?;
     let mut columns = vec![Column::Array(vec![sound.mels, sound.frames])];
     columns.extend((!listing.classes.is_empty()).then_some(Column::Class(listing.classes.len())));
+    let notes = conversions(&headers, sound.rate);
+    Ok(StreamInfo { columns, len: Some(listing.files.len() as u64), notes })
+}
+
+/// What is done to sounds with these headers so that they are one channel at `rate`, in sentences.
+pub fn conversions(headers: &[WavHeader], rate: usize) -> Vec<String> {
     let count = |f: &dyn Fn(&&WavHeader) -> bool| headers.iter().filter(f).count();
     let files = |n: usize| if n == 1 { "1 file has".to_string() } else { format!("{n} files have") };
     let mut notes = Vec::new();
-    if let Some(other) = headers.iter().find(|h| h.rate != sound.rate) {
-        let n = count(&|h| h.rate != sound.rate);
+    if let Some(other) = headers.iter().find(|h| h.rate != rate) {
+        let n = count(&|h| h.rate != rate);
         let what = "samples per second: converted to";
-        notes.push(format!("{} another rate, such as {} {what} {}", files(n), other.rate, sound.rate));
+        notes.push(format!("{} another rate, such as {} {what} {rate}", files(n), other.rate));
     }
     let n = count(&|h| h.channels > 1);
     if n > 0 {
         notes.push(format!("{} several channels: mixed to one", files(n)));
     }
-    Ok(StreamInfo { columns, len: Some(listing.files.len() as u64), notes })
+    notes
 }
 
 fn listed(dir: &Path, only: Option<&str>) -> Result<Listing, DataError> {
-    let mut listing = list(dir, &SOUNDS)?;
+    let mut listing = labelled(dir, &SOUNDS)?;
     let Some(only) = only else { return Ok(listing) };
     let all = listing.files.len();
     let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

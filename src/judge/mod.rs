@@ -35,8 +35,9 @@ pub mod trouble;
 pub mod voices;
 
 use crate::codegen::Host;
+use crate::data;
 use crate::graph::volume;
-use crate::model::{Model, Type};
+use crate::model::{Model, Stream, Type};
 use crate::runtime::random::Stream as Random;
 use crate::train::{Drawing, Drawn, Loaded};
 use real::{Part, Real};
@@ -103,6 +104,7 @@ impl Sets {
 /// Errors: see [`Trouble`].
 pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report, Trouble> {
     let pool = crate::train::pool(q.threads).map_err(Trouble::Limit)?;
+    q.trained.streams.iter().zip(&q.model.streams).try_for_each(|(trained, given)| same_classes(trained, given))?;
     let mut drawing = Drawing::open(q.model, q.loaded, host, q.seed)?;
     let shape = drawing.shape().to_vec();
     let (Some(place), Some(own)) = (like(q.model, &shape), like(q.trained, &shape)) else {
@@ -117,9 +119,11 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     let part = if is_images && !other && real.classes().is_some() { Part::HeldOut } else { Part::Whole };
     let usual = if shape == [2] { USUAL_POINTS } else { USUAL };
     let mut notes = Vec::new();
-    // Each sample is compared with an image of its own where that is known: then few real ones tell something, too.
+    // Each sample is compared with one of its own where that is known: then few real ones tell something, too.
+    let ways = translation::ways(q.model);
+    let own_each = drawing.reads_pairs() || ways.is_some();
     let (n, too_few) = match count(q.samples, usual, real.len(part), part, &stream.shown, &mut notes) {
-        Err(Trouble::Real(why)) if drawing.reads_pairs() => (few(q.samples, usual, real.len(Part::Whole)), Some(why)),
+        Err(Trouble::Real(why)) if own_each => (few(q.samples, usual, real.len(Part::Whole)), Some(why)),
         other => (other?, None),
     };
     let each = volume(&shape);
@@ -141,9 +145,14 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         classes: Vec::new(),
         notes,
     };
-    if let (Some(why), Some(read)) = (too_few, &images_read) {
+    if let (Some(why), Some(read)) = (&too_few, &images_read) {
         pairs::measure(q, &drawn, &shape, read, &mut report);
         report.notes.push(format!("only pairs are compared: {why}"));
+        return Ok(report);
+    }
+    if let (Some(why), Some(ways)) = (too_few, ways) {
+        translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
+        report.notes.push(format!("only translations are compared with what they were made of: {why}"));
         return Ok(report);
     }
     let (a, reference) = (real.rows(part, 0, n)?, real.rows(part, n as u64, n)?);
@@ -162,13 +171,34 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     if let Some(read) = &images_read {
         pairs::measure(q, &sets.drawn, &sets.shape, read, &mut report);
     }
-    if let Some(ways) = translation::ways(q.model) {
+    if let Some(ways) = ways {
         translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
     }
     if bound::is_one(q.trained) {
         bound::measure(q, host, &sets, place, other, &mut report)?;
     }
     Ok(report)
+}
+
+/// Errors: labels are read of folders, and those of `given` are others than those of `trained`: a label would mean another thing.
+fn same_classes(trained: &Stream, given: &Stream) -> Result<(), Trouble> {
+    let labelled = given.columns.iter().any(|c| matches!(c.1, Type::Class(_)));
+    if !labelled || trained.source == given.source {
+        return Ok(());
+    }
+    // What it was trained on may be gone by now.
+    let (learned, there) = (data::classes(&trained.source).unwrap_or_default(), data::classes(&given.source)?);
+    let list = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|n| !others.contains(n)).map(|n| format!("`{n}`")).collect()
+    };
+    let (missing, new) = (list(&learned, &there), list(&there, &learned));
+    if learned.is_empty() || there.is_empty() || missing.len() + new.len() == 0 {
+        return Ok(());
+    }
+    let say = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+    let differ: Vec<String> = [say("without", &missing), say("with", &new)].into_iter().flatten().collect();
+    let problem = format!("{}: not the class folders of {}", given.shown, trained.shown);
+    Err(Trouble::Real(format!("{problem}, which the run learned: {}", differ.join(" and "))))
 }
 
 /// Errors: some of `samples` are no numbers.
@@ -187,8 +217,7 @@ fn like(model: &Model, shape: &[usize]) -> Option<(usize, usize)> {
     let called = model.sample.draw.and_then(|v| model.game.get(v).action.called());
     let name = called.and_then(|(net, output)| model.nets[net.index()].outputs.get(output)).map(|o| o.name.as_str());
     let columns = || {
-        let each =
-            |(s, stream): (usize, &crate::model::Stream)| (0..stream.columns.len()).map(move |c| (s, c)).collect::<Vec<_>>();
+        let each = |(s, stream): (usize, &Stream)| (0..stream.columns.len()).map(move |c| (s, c)).collect::<Vec<_>>();
         model.streams.iter().enumerate().flat_map(each)
     };
     let fits = |&(s, c): &(usize, usize)| model.streams[s].columns[c].1 == Type::Tensor(shape.to_vec());

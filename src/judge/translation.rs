@@ -1,7 +1,7 @@
 //! Unpaired translation: two nets, one from a stream to another and one back.
 //!
-//! Where both streams are built-in shapes that differ in their fill, row `k` of both shows the same scene: a perfect translation
-//! is known, and gives the floor.
+//! Where both streams are built-in shapes that differ in their fill, row `k` of both shows the same scene, and of two built-in
+//! speakers both say the same in row `k`: a perfect translation is known, and gives the floor.
 
 use super::nets::Nets;
 use super::pairs::l1;
@@ -69,6 +69,8 @@ pub struct Translated<'a> {
     pub real: [Rows; 2],
     /// Both, translated to the other end.
     pub made: [Vec<f32>; 2],
+    /// Whether row `k` of one end is a perfect translation of row `k` of the other.
+    pub parallel: bool,
 }
 
 /// Adds cycle distances, and what can be said of shapes and of voices.
@@ -109,8 +111,11 @@ pub fn measure(
         report.measures.push(measure);
     }
     report.notes.push(format!("translation: {n} samples of {} and of {}, in units of the data", ends[0], ends[1]));
-    let translated = Translated { names, ends, real, made };
-    if let Some(fills) = fills(&streams[0].source, &streams[1].source) {
+    let fills = fills(&streams[0].source, &streams[1].source);
+    // Built-in speakers draw the same words for the same row.
+    let speakers = streams.iter().all(|s| matches!(s.source, DataSource::Voices { .. }));
+    let translated = Translated { names, ends, real, made, parallel: fills.is_some() || speakers };
+    if let Some(fills) = fills {
         shapes(q, host, ways, fills, &translated, pool, tell, report)?;
     }
     if let (Some(a), Some(b)) = (streams[0].source.sound(), streams[1].source.sound()) {

@@ -17,7 +17,15 @@ const HEARD: usize = 96;
 const LEAST: f64 = 1e-8;
 const PITCH: [&str; 2] = ["pitch_there", "pitch_back"];
 const MOVED: [&str; 2] = ["pitch_moved_there", "pitch_moved_back"];
-const CONTENT: [&str; 2] = ["content_there", "content_back"];
+const LOUDNESS: [&str; 2] = ["loudness_there", "loudness_back"];
+const SPECTRUM: [&str; 2] = ["spectrum_there", "spectrum_back"];
+/// Numbers that describe the envelope of a frame: waves over the bands with up to so many half periods, which are longer than from
+/// one harmonic to the next and so do not tell the pitch.
+const ENVELOPE: usize = 12;
+/// Frames that are so many decibels below the loudest of their window say nothing.
+const QUIET: f64 = 40.0;
+/// Least move of a coefficient.
+const STILL: f64 = 1e-6;
 
 /// How far `now` is on the way from `from` to `to`, all in hertz, on a scale of octaves: 0 at `from`, 1 at `to`. `None` where
 /// the two are the same.
@@ -44,13 +52,48 @@ pub fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     (va > 0.0 && vb > 0.0).then(|| both / (va * vb).sqrt())
 }
 
-/// The mean over windows of the correlation of loudness in time, window `i` of `a` against window `i + shift` of `b`; both
-/// `[n, mels, frames]`. Windows of one loudness all through do not count; `None` where none is left.
-pub fn content(a: &[f32], b: &[f32], mels: usize, frames: usize, shift: usize) -> Option<f64> {
-    let contours = |x: &[f32]| -> Vec<Vec<f64>> { x.chunks_exact(mels * frames).map(|w| loudness(w, frames)).collect() };
-    let (a, b) = (contours(a), contours(b));
+/// The correlation of loudness in time of two windows `[mels, frames]`; `None` where one of both is of one loudness all through.
+pub fn loudness_kept(a: &[f32], b: &[f32], frames: usize) -> Option<f64> {
+    correlation(&loudness(a, frames), &loudness(b, frames))
+}
+
+/// The envelope of the spectrum of each frame of a window `[mels, frames]`: coefficients 1 to [`ENVELOPE`] of a cosine transform
+/// over the bands (Davis & Mermelstein, 1980). Coefficient 0, the loudness, is left out.
+fn envelopes(window: &[f32], frames: usize) -> Vec<[f64; ENVELOPE]> {
+    let mels = window.len() / frames.max(1);
+    let wave = |k: usize, m: usize| libm::cos(std::f64::consts::PI * (k + 1) as f64 * (m as f64 + 0.5) / mels as f64);
+    let waves: Vec<Vec<f64>> = (0..ENVELOPE).map(|k| (0..mels).map(|m| wave(k, m)).collect()).collect();
+    let bands = |t: usize| window.iter().skip(t).step_by(frames).map(|&x| f64::from(x));
+    (0..frames).map(|t| std::array::from_fn(|k| bands(t).zip(&waves[k]).map(|(x, w)| x * w).sum())).collect()
+}
+
+/// How alike the spectra of two windows `[mels, frames]` move in time, from -1 to 1: Pearson's correlation of the envelopes of
+/// their frames, of which the mean over time is taken away. That mean is the speaker, what is left is what is said; pitch and
+/// loudness have no part in it. Only frames count in which `a` speaks: that `b` is silent in others is no likeness.
+/// `None` where one of both spectra never changes.
+pub fn spectrum_kept(a: &[f32], b: &[f32], frames: usize) -> Option<f64> {
+    let levels = loudness(a, frames);
+    let least = levels.iter().fold(f64::NEG_INFINITY, |m, x| m.max(*x)) - QUIET;
+    let spoken = |x: &[f32]| -> Vec<[f64; ENVELOPE]> {
+        envelopes(x, frames).into_iter().zip(&levels).filter(|(_, l)| **l > least).map(|(e, _)| e).collect()
+    };
+    let moves = |x: &[f32]| -> Vec<f64> {
+        let all = spoken(x);
+        let mean = |k: usize| all.iter().map(|e| e[k]).sum::<f64>() / all.len() as f64;
+        let means: [f64; ENVELOPE] = std::array::from_fn(mean);
+        // What rounding leaves of a spectrum that never changes is no move.
+        let move_of = |x: f64, m: f64| if (x - m).abs() < STILL { 0.0 } else { x - m };
+        all.iter().flat_map(|e| e.iter().zip(means).map(|(x, m)| move_of(*x, m)).collect::<Vec<_>>()).collect()
+    };
+    correlation(&moves(a), &moves(b))
+}
+
+/// The mean over windows of what `kept` says of window `i` of `a` and window `i + shift` of `b`; both `[n, ...]` with `each` numbers
+/// in a window. Windows of which it says nothing do not count; `None` where none is left.
+pub fn kept(a: &[f32], b: &[f32], each: usize, shift: usize, kept: impl Fn(&[f32], &[f32]) -> Option<f64>) -> Option<f64> {
+    let (a, b): (Vec<&[f32]>, Vec<&[f32]>) = (a.chunks_exact(each).collect(), b.chunks_exact(each).collect());
     let n = a.len().min(b.len());
-    let found: Vec<f64> = (0..n).filter_map(|i| correlation(&a[i], &b[(i + shift) % n])).collect();
+    let found: Vec<f64> = (0..n).filter_map(|i| kept(a[i], b[(i + shift) % n])).collect();
     (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
 }
 
@@ -89,12 +132,23 @@ pub fn measure(s: SoundSettings, t: &Translated, pool: &rayon::ThreadPool, repor
         let ends = now.map(|_| [1.0, 0.0]);
         let values = [ends.map(|e| e[0]), now, ends.map(|e| e[1])];
         report.measures.push(line(MOVED[i], title, Better::NearFloor, values).shown(Unit::Share));
-        let (x, y) = (&t.real[i].values, &t.made[i]);
-        let with = |y: &[f32], shift| content(x, y, s.mels, s.frames, shift);
-        let title = format!("loudness kept by {call}: correlation in time (ceiling: another window)");
-        report.measures.push(line(CONTENT[i], title, Better::Higher, [with(x, 0), with(y, 0), with(y, 1)]));
+        let (x, y, same) = (&t.real[i].values, &t.made[i], &t.real[1 - i].values);
+        // Of row `k` and the row `shift` behind it.
+        type Kept = fn(&[f32], &[f32], usize) -> Option<f64>;
+        let with = |y: &[f32], shift, one: Kept| kept(x, y, s.mels * s.frames, shift, |a, b| one(a, b, s.frames));
+        let floor =
+            if t.parallel { format!("floor: {to} that says the same") } else { format!("no floor: no {to} says the same") };
+        for (key, what, one) in
+            [(LOUDNESS[i], "loudness", loudness_kept as Kept), (SPECTRUM[i], "spectral envelope", spectrum_kept)]
+        {
+            let title = format!("{what} kept by {call}: correlation in time ({floor}; ceiling: another window)");
+            let floor = if t.parallel { with(same, 0, one) } else { None };
+            report.measures.push(line(key, title, Better::Higher, [floor, with(y, 0, one), with(y, 1, one)]));
+        }
     }
-    report
-        .notes
-        .push(format!("pitch: YIN on sound made of the frames, median of at most {HEARD} windows; moved on a scale of octaves"));
+    let pitch = format!("YIN on sound made of the frames, median of at most {HEARD} windows; moved on a scale of octaves");
+    let envelope =
+        format!("coefficients 1 to {ENVELOPE} of a cosine transform over the bands, without their means over a window");
+    report.notes.push(format!("pitch: {pitch}"));
+    report.notes.push(format!("spectral envelope: {envelope}, in frames at most {QUIET} dB below its loudest"));
 }

@@ -149,6 +149,15 @@ pub enum Type {
 }
 
 impl Type {
+    /// Of labels and texts: how many classes or words there are.
+    pub fn limit(&self) -> Option<usize> {
+        match self {
+            Type::Class(classes) => Some(*classes),
+            Type::Tokens { words, .. } => Some(*words),
+            Type::Tensor(_) | Type::Number | Type::Styles(_) | Type::Unknown => None,
+        }
+    }
+
     /// Numbers that a sample of it takes in memory.
     pub fn numbers(&self) -> usize {
         match self {

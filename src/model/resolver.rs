@@ -352,8 +352,9 @@ impl<'a> Resolver<'a> {
         };
         let stream = &self.streams[at];
         let (mut info, more) = stream.source.known();
-        if more && let Ok(found) = (self.probe)(&stream.source) {
-            info = found;
+        if more {
+            // What is wrong with its files was said where the stream stands.
+            info = (self.probe)(&stream.source).ok()?;
         }
         let Some(column) = info.columns.iter().position(|c| matches!(c, Column::Tokens { .. })) else {
             let d = Diagnostic::new("E0603", span, "this stream has no captions")

@@ -110,10 +110,13 @@ fn check(session: &Session, feeds: &Tensors, path: &Path) -> Result<usize, Tenso
             Some((shape, _)) if shape.len() != feed.layout.shape.len() + 1 || shape[1..] != feed.layout.shape => {
                 problems.push(format!("`{}` is {shape:?}: expected [runs, {}]", feed.name, list(&feed.layout.shape)));
             }
-            Some((shape, _)) => match runs {
-                Some(n) if n != shape[0] => problems.push(format!("`{}` has {} runs, others have {n}", feed.name, shape[0])),
-                _ => runs = Some(shape[0]),
-            },
+            Some((shape, data)) => {
+                problems.extend(feed.stranger(data));
+                match runs {
+                    Some(n) if n != shape[0] => problems.push(format!("`{}` has {} runs, others have {n}", feed.name, shape[0])),
+                    _ => runs = Some(shape[0]),
+                }
+            }
         }
     }
     let mut strangers: Vec<&String> = feeds.keys().filter(|n| session.program.feed(n).is_none()).collect();

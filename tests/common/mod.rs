@@ -73,6 +73,7 @@ pub fn program(graph: &Graph) -> Program {
             layout: Layout { shape: shape.clone(), split: shape.clone(), perm: (0..shape.len()).collect() },
             shape,
             source: FeedSource::Normal { mean: 0.0, std: 1.0 },
+            limit: None,
         })
         .collect();
     Program { feeds, ..Program::default() }

@@ -39,7 +39,10 @@ fn folders_are_classes() {
     colour(dir, "zebra/d.jpeg", 10, 30, [0, 0, 200]);
     fs::write(dir.join("dog/notes.txt"), "not an image").unwrap();
     fs::write(dir.join("cat/.hidden.png"), "not an image").unwrap();
+    // A class without images is told, not passed over: the labels of those behind it would change.
     fs::create_dir(dir.join("empty")).unwrap();
+    assert!(probe(&images(dir, 8)).unwrap_err().contains("empty: no image in this class's folder"));
+    fs::remove_dir(dir.join("empty")).unwrap();
     let info = probe(&images(dir, 8)).unwrap();
     assert_eq!(info, StreamInfo::new(vec![Column::Image { c: 3, h: 8, w: 8 }, Column::Class(3)], Some(4)));
     let columns = draw(opened(&images(dir, 8), 4).as_ref(), 4, &[192, 1], 0).unwrap();

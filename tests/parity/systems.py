@@ -37,9 +37,10 @@ def buffer(name, start):
     return B[name]
 
 
-def play(name, players, fresh, feeds, steps=3):
+def play(name, players, fresh, feeds, steps=3, born=lambda name: 0):
     """`players`: name -> (prefixes of its parameters, objective(feed, state, step), optimizer maker). `fresh(feed)` computes what players
-    share before the first of them learns. Every parameter must have been made by a dry run."""
+    share before the first of them learns. Every parameter must have been made by a dry run. An optimizer first meets a parameter
+    at step `born(name)`."""
     feeds = {k: bf16(v) for k, v in feeds.items()}
     first = {k: v[0] for k, v in feeds.items()}
     for _, objective, _ in players.values():
@@ -67,6 +68,8 @@ def play(name, players, fresh, feeds, steps=3):
             for (k, v), g in zip(mine(prefixes).items(), grads):
                 v.grad = torch.zeros_like(v) if g is None else g.detach().clone()
                 rounded(f"step.{step}.grad.{k}", v.grad)
+                if step < born(k):
+                    v.grad = None
             # What was computed keeps the old values: new weights are new tensors.
             for k in mine(prefixes):
                 P[k] = P[k].detach().clone().requires_grad_()
@@ -422,7 +425,160 @@ def text():
     play("text", {"D": ("D", critic, adam(lr=1e-3)), "G": ("G", maker, sgd(0.1))}, lambda f: {"fake": G(f["z"], f["t"].long())}, feeds)
 
 
-CASES = [conditional, cycle, voice, style, vae, text]
+def dropped(x, p, draws):
+    """torch.nn.functional.dropout with given uniform numbers: what is below `p` is dropped."""
+    return torch.where(draws >= p, x / (1 - p), 0.0)
+
+
+def pix2pix():
+    down = lambda n, k, x, c, **more: batch_norm(f"{n}.batch_norm_{k}", conv(f"{n}.conv_{k + 1}", x, c, 4, bias=False, **more))
+    half = {"stride": 2, "padding": 1}
+
+    def G(a, draws):
+        up = lambda k, x, c: batch_norm(f"G.batch_norm_{k + 2}", conv_t(f"G.conv_t_{k}", x, c, 4, bias=False, **half))
+        e1 = conv("G.conv_1", a, 4, 4, **half)
+        e2 = down("G", 1, F.elu(e1), 6, **half)
+        h = down("G", 2, F.elu(e2), 8, **half)
+        h = torch.cat([dropped(up(1, F.elu(h), 6), 0.5, draws), e2], 1)
+        h = torch.cat([up(2, F.elu(h), 4), e1], 1)
+        return torch.tanh(conv_t("G.conv_t_3", F.elu(h), 3, 4, **half))
+
+    def D(a, b):
+        h = F.silu(conv("D.conv_1", torch.cat([a, b], 1), 4, 4, **half))
+        h = F.silu(down("D", 1, h, 6, **half))
+        h = F.silu(down("D", 2, h, 8, padding=1))
+        return conv("D.conv_4", h, 1, 4, padding=1)
+
+    def critic(f, s, _):
+        return -0.5 * F.logsigmoid(D(f["a"], f["b"])).mean() - 0.5 * F.logsigmoid(-D(f["a"], s["fake"])).mean()
+
+    def maker(f, s, _):
+        return -F.logsigmoid(D(f["a"], s["fake"])).mean() + 10 * (s["fake"] - f["b"]).abs().mean()
+
+    b = images(3, 4, 3, 16, 16)
+    feeds = {"a": b.mean(2, keepdim=True), "b": b, "dropout.1": torch.rand(3, 4, 6, 4, 4)}
+    play("pix2pix", {"D": ("D", critic, adam(lr=1e-3, betas=(0.5, 0.999))), "G": ("G", maker, sgd(0.01))},
+         lambda f: {"fake": G(f["a"], f["dropout.1"])}, feeds)
+
+
+def cgan():
+    def G(z, y):
+        h = torch.cat([z, F.embedding(y, p("G.embed_1.weight", 10, 5))], 1)
+        h = F.elu(batch_norm("G.batch_norm_1", dense("G.dense_1", h, 24, bias=False)))
+        return torch.tanh(dense("G.dense_2", h, 64)).reshape(-1, 1, 8, 8)
+
+    def D(x, y, f, k):
+        h = torch.cat([x.flatten(1), F.embedding(y, p("D.embed_1.weight", 10, 5))], 1)
+        h = dropped(F.elu(dense("D.dense_1", h, 16)), 0.3, f[f"dropout.{k}"])
+        h = dropped(F.silu(dense("D.dense_2", h, 8)), 0.2, f[f"dropout.{k + 1}"])
+        return dense("D.dense_3", h, 1)
+
+    def critic(f, s, _):
+        y = f["y"].long()
+        return -F.logsigmoid(D(f["x"], y, f, 1)).mean() - F.logsigmoid(-D(s["fake"], y, f, 3)).mean()
+
+    maker = lambda f, s, _: -F.logsigmoid(D(s["fake"], f["y"].long(), f, 5)).mean()
+    draws = {f"dropout.{k}": torch.rand(3, 6, 16 if k % 2 else 8) for k in range(1, 7)}
+    feeds = {"x": images(3, 6, 1, 8, 8), "y": torch.randint(0, 10, (3, 6)).float(), "z": torch.randn(3, 6, 6)}
+    play("cgan", {"D": ("D", critic, adam(lr=1e-3, betas=(0.5, 0.999))), "G": ("G", maker, sgd(0.1))},
+         lambda f: {"fake": G(f["z"], f["y"].long())}, feeds | draws)
+
+
+def sngan():
+    f = 3
+
+    def G(z):
+        h = dense("G.dense_1", z, 4 * f * 16).reshape(-1, 4 * f, 4, 4)
+        h = F.elu(batch_norm("G.batch_norm_1", conv_t("G.conv_t_1", h, 2 * f, 4, bias=False, stride=2, padding=1)))
+        return torch.tanh(F.pixel_shuffle(conv("G.conv_1", h, 12, 3, padding=1), 2))
+
+    def D(x):
+        for i, k in [(1, 1), (3, 2)]:
+            x = F.silu(conv(f"D.conv_{i}", x, k * f, 3, spectral=True, padding=1))
+            x = F.silu(conv(f"D.conv_{i + 1}", x, 2 * k * f, 4, spectral=True, stride=2, padding=1))
+        return dense("D.dense_1", x.flatten(1), 1, spectral=True)
+
+    critic = lambda f, s, _: F.relu(1 - D(f["x"])).mean() + F.relu(1 + D(s["fake"])).mean()
+    play("sngan", {"D": ("D", critic, adam(lr=1e-3, betas=(0.0, 0.9))), "G": ("G", lambda f, s, _: -D(s["fake"]).mean(), sgd(0.1))},
+         lambda f: {"fake": G(f["z"])}, {"x": images(3, 6, 3, 16, 16), "z": torch.randn(3, 6, 6)})
+
+
+def projection():
+    f = 4
+
+    def G(z, y):
+        norm = lambda i, h: F.elu(conditional_batch_norm(f"G.conditional_batch_norm_{i}", h, y, 10))
+        h = norm(1, dense("G.dense_1", z, 2 * f * 16, bias=False).reshape(-1, 2 * f, 4, 4))
+        h = norm(2, conv_t("G.conv_t_1", h, f, 4, bias=False, stride=2, padding=1))
+        return torch.tanh(conv_t("G.conv_t_2", h, 1, 4, stride=2, padding=1))
+
+    def D(x, y):
+        for i in [1, 2]:
+            x = F.silu(conv(f"D.conv_{i}", x, i * f, 4, spectral=True, stride=2, padding=1))
+        h, n = x.flatten(1), "D.project_1"
+        plain = F.linear(h, p(f"{n}.weight", 1, h.shape[1]), p(f"{n}.bias", 1))
+        return plain + (F.embedding(y, p(f"{n}.embedding", 10, h.shape[1])) * h).sum(1, keepdim=True)
+
+    def critic(f, s, _):
+        y = f["y"].long()
+        return F.relu(1 - D(f["x"], y)).mean() + F.relu(1 + D(s["fake"], y)).mean()
+
+    maker = lambda f, s, _: -D(s["fake"], f["y"].long()).mean()
+    feeds = {"x": images(3, 6, 1, 16, 16), "y": torch.randint(0, 10, (3, 6)).float(), "z": torch.randn(3, 6, 6)}
+    play("projection", {"D": ("D", critic, adam(lr=1e-3, betas=(0.0, 0.9))), "G": ("G", maker, sgd(0.1))},
+         lambda f: {"fake": G(f["z"], f["y"].long())}, feeds)
+
+
+def cvae():
+    def objective(f, s, _):
+        y = F.one_hot(f["y"].long(), 10).float()
+        t = F.silu(dense("Enc.dense_1", torch.cat([f["x"].flatten(1), y], 1), 20))
+        mu, logvar = dense("Enc.dense_2", t, 4), dense("Enc.dense_3", t, 4)
+        code = torch.cat([mu + torch.exp(0.5 * logvar) * f["eps"], y], 1)
+        shown = torch.sigmoid(dense("Dec.dense_2", F.silu(dense("Dec.dense_1", code, 20)), 64))
+        kl = -0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(1).mean()
+        return F.binary_cross_entropy(shown, f["x"].flatten(1), reduction="none").sum(1).mean() + kl
+
+    feeds = {"x": (images(3, 6, 1, 8, 8) + 1) / 2, "y": torch.randint(0, 10, (3, 6)).float(), "eps": torch.randn(3, 6, 4)}
+    play("cvae", {"Enc,Dec": (["Enc", "Dec"], objective, adam(lr=1e-3))}, lambda f: {}, feeds)
+
+
+def grow():
+    # The stage begins at step 1, of which it shows nothing, then a third more in every step.
+    shown = lambda step: max(0, step - 1) / 3
+    fade = lambda old, new, part: old + part * (new - old)
+    twice = lambda x: F.interpolate(x, scale_factor=2)
+
+    def G(z, part):
+        h = dense("G.dense_1", z, 96).reshape(-1, 6, 4, 4)
+        h8 = F.elu(conv("G.r8.conv_1", twice(h), 6, 3, padding=1))
+        h16 = F.elu(conv("G.r16.conv_1", twice(h8), 6, 3, padding=1))
+        return fade(twice(conv("G.to_image_8.conv_1", h8, 3, 1)), conv("G.to_image_16.conv_1", h16, 3, 1), part)
+
+    def D(x, part):
+        seen = lambda r, x: F.silu(conv(f"D.from_image_{r}.conv_1", x, 6, 1))
+        down = lambda r, h: F.avg_pool2d(F.silu(conv(f"D.r{r}.conv_1", h, 6, 3, padding=1)), 2)
+        h = fade(seen(8, F.avg_pool2d(x, 2)), down(16, seen(16, x)), part)
+        return dense("D.dense_1", down(8, h).flatten(1), 1)
+
+    def critic(f, s, step):
+        x = fade(twice(F.avg_pool2d(f["x"], 2)), f["x"], shown(step))
+        return F.softplus(D(s["fake"], shown(step))).mean() + F.softplus(-D(x, shown(step))).mean()
+
+    runs = [0]
+
+    def fresh(f):
+        # Two dry runs come first.
+        runs[0] += 1
+        return {"fake": G(f["z"], shown(runs[0] - 3))}
+
+    maker = lambda f, s, step: F.softplus(-D(s["fake"], shown(step))).mean()
+    play("grow", {"D": ("D", critic, adam(lr=1e-3, betas=(0.0, 0.99))), "G": ("G", maker, sgd(0.1))}, fresh,
+         {"x": images(4, 4, 3, 16, 16), "z": torch.randn(4, 4, 6)}, steps=4, born=lambda name: int("16" in name.split(".")[1]))
+
+
+CASES = [conditional, cycle, voice, style, vae, text, pix2pix, cgan, sngan, projection, cvae, grow]
+
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
