@@ -76,7 +76,9 @@ pub fn run(c: Bench) -> Result<(), Failure> {
         let kernels = session.phases()[p].plan().kernels.iter();
         let flops = kernels.map(|k| match &k.kind {
             Kind::Tiles(t, _) => t.flops(),
-            Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) => 0,
+            Kind::Winograd(f, _) => f.winograd.flops(),
+            Kind::Narrow(j, _) => j.narrow.flops(),
+            Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => 0,
         });
         flops.sum::<usize>()
     };
@@ -150,7 +152,9 @@ fn profile(session: &mut Session) -> String {
         for (s, kind, line) in rows.into_iter().take(SHOWN) {
             let rate = match kind {
                 Kind::Tiles(t, _) => format!("{:6.1} GFLOP/s", t.flops() as f64 / s / 1e9),
-                Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) => String::new(),
+                Kind::Winograd(f, _) => format!("{:6.1} GFLOP/s", f.winograd.flops() as f64 / s / 1e9),
+                Kind::Narrow(j, _) => format!("{:6.1} GFLOP/s", j.narrow.flops() as f64 / s / 1e9),
+                Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => String::new(),
             };
             let line: String = line.chars().take(WIDTH).collect();
             text += &format!("{:9.3} ms {rate:14} {line}\n", s * 1e3);

@@ -7,7 +7,7 @@ mod math;
 mod nest;
 mod tile;
 
-use crate::kernels::{MicroKernel, wants_baseline};
+use crate::kernels::{MicroKernel, wanted};
 use crate::schedule::nest::Nest;
 use crate::schedule::{BufferId, Kind, Plan, Target};
 use cranelift_codegen::Context;
@@ -87,18 +87,33 @@ pub enum Listing {
 }
 
 impl Host {
-    /// This machine, with all it can do; or its portable subset where `GANC_CPU=baseline` is set.
+    /// This machine, with all it can do; or what `GANC_CPU` says: its portable subset for `baseline`, no vectors of more than 256 bits for
+    /// `avx2`.
     /// Errors: the host has no Cranelift back end.
     pub fn detect() -> Result<Host, String> {
-        if wants_baseline() { Host::baseline() } else { Host::native() }
+        match wanted().as_deref() {
+            Some("baseline") => Host::baseline(),
+            Some("avx2") => Host::with_avx2(),
+            Some(_) | None => Host::native(),
+        }
     }
 
     /// This machine with all it can do.
     /// Errors: as [`Host::detect`].
     pub fn native() -> Result<Host, String> {
+        Host::with(MicroKernel::detect())
+    }
+
+    /// This machine without vectors of more than 256 bits.
+    /// Errors: as [`Host::detect`].
+    pub fn with_avx2() -> Result<Host, String> {
+        Host::with(MicroKernel::detect_avx2())
+    }
+
+    fn with(kernel: Option<MicroKernel>) -> Result<Host, String> {
         let isa = isa(cranelift_native::builder().map_err(str::to_string)?)?;
         let machine = machine(&isa);
-        let (kernel, portable) = match MicroKernel::detect() {
+        let (kernel, portable) = match kernel {
             Some(k) => (k, None),
             None => portable_kernel(&isa, machine)?,
         };
@@ -117,7 +132,7 @@ impl Host {
 
     /// What schedules for this host need to know.
     pub fn target(&self) -> Target {
-        Target { columns: self.kernel.columns, rows: self.kernel.rows }
+        Target { columns: self.kernel.columns, rows: self.kernel.rows, winograd: self.kernel.vector > 0 }
     }
 }
 
@@ -168,6 +183,7 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
         run: run.collect(),
         transpose: None,
         pairs: false,
+        vector: 0,
     };
     Ok((kernel, Some(Arc::new(code))))
 }
@@ -221,8 +237,15 @@ fn key(nest: &Nest) -> Nest {
 /// The nest of a kernel, if it has one.
 pub fn nest_of(kind: &Kind) -> Option<&Nest> {
     match kind {
-        Kind::Nest(nest, _) | Kind::Tiles(_, Some(nest)) => Some(nest),
-        Kind::Tiles(_, None) | Kind::Border(_) | Kind::Pack(_) => None,
+        Kind::Nest(nest, _) | Kind::Tiles(_, Some(nest)) | Kind::Winograd(_, Some(nest)) | Kind::Narrow(_, Some(nest)) => {
+            Some(nest)
+        }
+        Kind::Tiles(_, None)
+        | Kind::Winograd(_, None)
+        | Kind::Narrow(_, None)
+        | Kind::Border(_)
+        | Kind::Pack(_)
+        | Kind::Transform(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 /// The kernel's table; only for CPUs that have AVX2 and FMA.
 pub fn kernel() -> MicroKernel {
     let run: Vec<unsafe extern "C" fn(*const TileArgs)> = vec![tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>];
-    MicroKernel { name: "avx2 6x16", rows: 6, columns: 16, run, transpose: Some(transpose), pairs: false }
+    MicroKernel { name: "avx2 6x16", rows: 6, columns: 16, run, transpose: Some(transpose), pairs: false, vector: 8 }
 }
 
 /// # Safety

@@ -18,7 +18,15 @@ pub fn kernel() -> MicroKernel {
         tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>, tile::<7>, tile::<8>, tile::<9>, tile::<10>,
         tile::<11>, tile::<12>, tile::<13>, tile::<14>,
     ];
-    MicroKernel { name: "avx512 14x32", rows: ROWS, columns: COLUMNS, run, transpose: Some(avx2::transpose), pairs: true }
+    MicroKernel {
+        name: "avx512 14x32",
+        rows: ROWS,
+        columns: COLUMNS,
+        run,
+        transpose: Some(avx2::transpose),
+        pairs: true,
+        vector: 16,
+    }
 }
 
 /// # Safety

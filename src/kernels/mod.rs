@@ -9,13 +9,18 @@ mod avx2;
 mod avx512;
 mod border;
 mod drive;
+mod narrow;
 mod pack;
 mod peak;
+mod product;
+mod winograd;
 
 pub use border::zero_border;
 pub use drive::{Task, TileJob, run_tiles};
+pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;
+pub use winograd::{WinogradTask, run_winograd, transform, transform_tasks, winograd_tasks};
 
 /// Most rows of any micro-kernel's tile.
 pub const MOST_ROWS: usize = 14;
@@ -85,29 +90,33 @@ pub struct MicroKernel {
     pub transpose: Option<Transpose>,
     /// Whether it finds rows of odd number by [`TileArgs::a_pair`] from the one before.
     pub pairs: bool,
+    /// Numbers in a vector of the hand-written transforms of Winograd's minimal filtering; 0 where there are none.
+    pub vector: usize,
 }
 
 /// `(from, step of its rows, to, step of its rows)`.
 pub type Transpose = unsafe fn(*const f32, usize, *mut f32, usize);
 
-/// Environment variable that selects the portable path.
+/// Environment variable that asks for less than this CPU can do.
 pub const CPU_VARIABLE: &str = "GANC_CPU";
 
-/// Whether the user asked for the portable path.
-pub fn wants_baseline() -> bool {
-    std::env::var(CPU_VARIABLE).is_ok_and(|v| v == "baseline")
+/// What the user asked for.
+pub fn wanted() -> Option<String> {
+    std::env::var(CPU_VARIABLE).ok()
 }
 
 impl MicroKernel {
     /// The fastest hand-written micro-kernel this CPU can run; `None` where only the portable one can.
     pub fn detect() -> Option<MicroKernel> {
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx2")
-            && std::env::var(CPU_VARIABLE).map_or(true, |v| v != "avx2")
-        {
+        if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx2") {
             return Some(avx512::kernel());
         }
+        MicroKernel::detect_avx2()
+    }
+
+    /// As [`MicroKernel::detect`] without vectors of more than 256 bits.
+    pub fn detect_avx2() -> Option<MicroKernel> {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
             return Some(avx2::kernel());

@@ -28,7 +28,11 @@ pub unsafe fn pack_panels(p: &Pack, kernel: &MicroKernel, source: *const f32, ta
         for (i, &tap) in p.taps.iter().enumerate() {
             let from = source.add(matrix * p.source_batch + tap + some.start * p.width * p.column_step);
             let to = target.add(i * p.rows * p.width);
-            if p.column_step == 1 {
+            if !p.is_even() {
+                for (n, panel) in some.clone().enumerate() {
+                    grouped(p, source.add(matrix * p.source_batch + tap), to.add(n * panel_len), panel);
+                }
+            } else if p.column_step == 1 {
                 for row in 0..p.rows {
                     for (n, panel) in some.clone().enumerate() {
                         let columns = p.width.min(p.columns - panel * p.width);
@@ -45,6 +49,21 @@ pub unsafe fn pack_panels(p: &Pack, kernel: &MicroKernel, source: *const f32, ta
                     transpose(p, kernel, from.add(n * p.width * p.column_step), to.add(n * panel_len), columns);
                 }
             }
+        }
+    }
+}
+
+/// Columns lie in groups: element by element.
+///
+/// # Safety
+/// As [`pack_panels`], for one group of rows of one panel.
+unsafe fn grouped(p: &Pack, from: *const f32, to: *mut f32, panel: usize) {
+    for row in 0..p.rows {
+        for n in 0..p.width {
+            let column = panel * p.width + n;
+            let place = column / p.group.0 * p.group.1 + column % p.group.0 * p.column_step;
+            // SAFETY: an element of the matrix; columns past it are filled with 0.
+            unsafe { *to.add(row * p.width + n) = if column < p.columns { *from.add(row * p.row_step + place) } else { 0.0 } };
         }
     }
 }

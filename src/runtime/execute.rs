@@ -5,7 +5,10 @@ use super::denormals::FlushToZero;
 use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
-use crate::kernels::{MicroKernel, TileJob, pack_panels, pack_tasks, run_tiles, zero_border};
+use crate::kernels::{
+    MicroKernel, NarrowTask, TileJob, WinogradTask, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_tiles, run_winograd,
+    transform, transform_tasks, winograd_tasks, zero_border,
+};
 use crate::schedule::nest::Nest;
 use crate::schedule::{BufferId, Home, Kind, Plan};
 use std::ops::Range;
@@ -86,9 +89,22 @@ unsafe impl Send for Work {}
 unsafe impl Sync for Work {}
 
 enum Tasks {
+    Winograd(Vec<WinogradTask>),
+    Narrow(Vec<NarrowTask>),
     Nest { rows: usize, columns: usize, across: usize, count: usize },
     Product(TileJob),
     Count(usize),
+}
+
+impl Tasks {
+    fn count(&self) -> usize {
+        match self {
+            Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
+            Tasks::Product(job) => job.tasks.len(),
+            Tasks::Winograd(tasks) => tasks.len(),
+            Tasks::Narrow(tasks) => tasks.len(),
+        }
+    }
 }
 
 /// Kernels that may run at the same time, with how many tasks stand before each.
@@ -185,6 +201,8 @@ impl Executable {
         };
         let pointers = nest_of(kind).map(nest_pointers).unwrap_or_default();
         let at = |b: BufferId| self.address(b, memory);
+        // SAFETY: operands start inside their buffers.
+        let from = |(b, first): (BufferId, usize)| unsafe { at(b).add(first) };
         let none = std::ptr::null_mut();
         match kind {
             Kind::Nest(nest, split) => {
@@ -203,6 +221,19 @@ impl Executable {
                 let job = TileJob::new(t, &self.kernel, by_column);
                 Work { pointers, operands: [at(t.a), at(t.b), at(t.c)], tasks: Tasks::Product(job) }
             }
+            Kind::Narrow(j, _) => {
+                Work { pointers, operands: [from(j.a), at(j.b), at(j.c)], tasks: Tasks::Narrow(narrow_tasks(&j.narrow)) }
+            }
+            Kind::Transform(t) => Work {
+                pointers,
+                operands: [from(t.source), at(t.target), none],
+                tasks: Tasks::Count(transform_tasks(&t.winograd, &self.kernel)),
+            },
+            Kind::Winograd(f, _) => Work {
+                pointers,
+                operands: [from(f.a), from(f.b), at(f.c)],
+                tasks: Tasks::Winograd(winograd_tasks(&f.winograd, &self.kernel)),
+            },
         }
     }
 
@@ -214,11 +245,7 @@ impl Executable {
             let mut end = first;
             let mut starts = vec![0];
             while end < kernels.len() && kernels[end].stage == kernels[first].stage {
-                let tasks = match &self.work[end].tasks {
-                    Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
-                    Tasks::Product(job) => job.tasks.len(),
-                };
-                starts.push(starts[starts.len() - 1] + tasks);
+                starts.push(starts[starts.len() - 1] + self.work[end].tasks.count());
                 end += 1;
             }
             stages.push(Stage { kernels: first..end, starts });
@@ -258,10 +285,7 @@ impl Executable {
         self.run(pool, memory);
         let _flush = FlushToZero::enter();
         let seconds = |k: usize| {
-            let tasks = match &self.work[k].tasks {
-                Tasks::Nest { count, .. } | Tasks::Count(count) => *count,
-                Tasks::Product(job) => job.tasks.len(),
-            };
+            let tasks = self.work[k].tasks.count();
             let start = std::time::Instant::now();
             for t in 0..tasks {
                 // SAFETY: tasks run one by one in the order of the plan.
@@ -312,7 +336,38 @@ impl Executable {
                     unsafe { self.nest(kernel, work, rows, columns) };
                 }
             }
-            (Kind::Nest(..), _) | (Kind::Tiles(..), _) => unreachable!("tasks are of their kernel's kind"),
+            // SAFETY: the buffers are those the transform describes.
+            (Kind::Transform(t), _) => unsafe { transform(&t.winograd, &self.kernel, x, y, task) },
+            (Kind::Winograd(f, epilogue), Tasks::Winograd(tasks)) => {
+                let (w, task) = (&f.winograd, &tasks[task]);
+                // SAFETY: the buffers are those the convolution describes, and the CPU was asked before the kernel was chosen.
+                unsafe { run_winograd(w, &self.kernel, task, x, y, z) };
+                if epilogue.is_some() {
+                    let rows = match w.images {
+                        1 => {
+                            let high = w.form.results() * w.right_step;
+                            (task.rows.start * high).min(w.right[0])..(task.rows.end * high).min(w.right[0])
+                        }
+                        _more => task.images.clone(),
+                    };
+                    let width = self.kernel.columns;
+                    // SAFETY: exactly the rows and columns of this task, whose product is complete.
+                    unsafe { self.nest(kernel, work, rows, task.panels.start * width..task.panels.end * width) };
+                }
+            }
+            (Kind::Narrow(j, epilogue), Tasks::Narrow(tasks)) => {
+                let (n, task) = (&j.narrow, &tasks[task]);
+                // SAFETY: the buffers are those the convolution describes, and the CPU was asked before the kernel was chosen.
+                unsafe { run_narrow(n, &self.kernel, task, x, y, z) };
+                if epilogue.is_some() {
+                    let rows = if n.images > 1 { task.images.clone() } else { task.rows.clone() };
+                    // SAFETY: exactly the rows of this task, whose product is complete.
+                    unsafe { self.nest(kernel, work, rows, 0..n.channels) };
+                }
+            }
+            (Kind::Nest(..), _) | (Kind::Narrow(..), _) | (Kind::Tiles(..), _) | (Kind::Winograd(..), _) => {
+                unreachable!("tasks are of their kernel's kind")
+            }
         }
     }
 

@@ -2,10 +2,12 @@
 
 use super::body::NestBuilder;
 use super::fuse::{Fusion, Loop, Unit, UnitId, UnitKind};
+use super::narrow::{Narrow, NarrowJob};
 use super::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use super::tiles::{self, Pack, Phase, Tiles};
 use super::views::{View, Views, contiguous};
-use super::{Border, Buffer, BufferId, Home, Kind, Split, Target};
+use super::winograd::Winograd;
+use super::{Border, Buffer, BufferId, Filtering, Home, Kind, Split, Target, Transform};
 use crate::graph::{Conv, Graph, Op, Role, Sink, Source, Value, volume};
 use std::collections::{BTreeSet, HashMap};
 
@@ -372,8 +374,17 @@ impl Emitter<'_> {
         let node = graph.node(v);
         let Some(view) = self.views.view(graph, node.args[1]) else { unreachable!("operands of products have memory") };
         let (source, start, strides) = self.resolve(&view);
+        if let Some(narrow) = Narrow::of(graph, v, self.target) {
+            self.push_pack(unit, narrow.pack(source, start, self.target.columns));
+            return;
+        }
+        if let Some(winograd) = Winograd::of(graph, v, self.target) {
+            let target = self.transform(unit, winograd, (source, start)).1;
+            self.packs.insert(unit, target);
+            return;
+        }
         let shape = graph.shape(node.args[1]);
-        let mut pack = match &node.op {
+        let pack = match &node.op {
             Op::Dot { tb, .. } => {
                 let r = shape.len();
                 let (k, n) = if *tb { (r - 1, r - 2) } else { (r - 2, r - 1) };
@@ -387,6 +398,7 @@ impl Emitter<'_> {
                     row_step: strides[k],
                     columns: shape[n],
                     column_step: strides[n],
+                    group: (usize::MAX, 0),
                     width: self.target.columns,
                 }
             }
@@ -400,6 +412,7 @@ impl Emitter<'_> {
                 row_step: shape[3],
                 columns: shape[3],
                 column_step: 1,
+                group: (usize::MAX, 0),
                 width: self.target.columns,
             },
             Op::Conv(c) => {
@@ -416,6 +429,7 @@ impl Emitter<'_> {
                     row_step: if forward { outputs } else { 1 },
                     columns: if forward { outputs } else { inputs },
                     column_step: if forward { 1 } else { outputs },
+                    group: (usize::MAX, 0),
                     width: self.target.columns,
                 }
             }
@@ -436,10 +450,23 @@ impl Emitter<'_> {
                 unreachable!("only products pack")
             }
         };
+        self.push_pack(unit, pack);
+    }
+
+    /// Packs a matrix into a buffer of its own.
+    fn push_pack(&mut self, unit: UnitId, mut pack: Pack) {
         pack.target = self.buffer(pack.packed_len(), Home::Arena(0));
         self.packs.insert(unit, pack.target);
-        let (reads, writes) = (vec![source], vec![pack.target]);
+        let (reads, writes) = (vec![pack.source], vec![pack.target]);
         self.push(unit, Kind::Pack(pack), &[], reads, writes);
+    }
+
+    /// Transforms an operand; the kernel and the buffer.
+    fn transform(&mut self, unit: UnitId, winograd: Winograd, source: (BufferId, usize)) -> (usize, BufferId) {
+        let target = self.buffer(winograd.transformed_len(), Home::Arena(0));
+        let (reads, writes) = (vec![source.0], vec![target]);
+        let kernel = self.push(unit, Kind::Transform(Box::new(Transform { winograd, source, target })), &[], reads, writes);
+        (kernel, target)
     }
 
     fn anchor(&mut self, unit: UnitId, v: Value, epilogue: Option<&Loop>) {
@@ -449,6 +476,14 @@ impl Emitter<'_> {
             UnitKind::Pack(p) if graph.node(p).args[1] == node.args[1] => self.packs.get(u).copied(),
             _ => None,
         });
+        if let (Some(narrow), Some(b)) = (Narrow::of(graph, v, self.target), packed) {
+            self.narrow(unit, v, narrow, b, epilogue);
+            return;
+        }
+        if let Some(winograd) = Winograd::of(graph, v, self.target) {
+            self.winograd(unit, v, winograd, packed, epilogue);
+            return;
+        }
         let mut tiles = match &node.op {
             Op::Dot { ta, .. } => self.dot(v, *ta, packed),
             Op::Conv(c) => self.conv(v, c, packed),
@@ -471,29 +506,77 @@ impl Emitter<'_> {
         };
         let mut reads = vec![tiles.a, tiles.b];
         let mut writes = vec![tiles.c];
-        let epilogue = epilogue.map(|l| {
-            let mut nest = self.nest(l);
-            // Where only the epilogue reads the product, its first result takes the same memory.
-            if !self.fusion.kept_outside(self.graph, self.views, v, l)
-                && let Some(s) = nest.stores.first().copied()
-                && nest.accesses[s.access].offset == 0
-                && nest.accesses[s.access].strides == contiguous(&l.shape)
-                && self.buffers[tiles.c.index()].home == Home::Arena(0)
-                && nest.accesses.iter().filter(|a| a.buffer == nest.accesses[s.access].buffer).count() == 1
-                && !matches!(self.buffers[nest.accesses[s.access].buffer.index()].home, Home::State(_))
-            {
-                let result = nest.accesses[s.access].buffer;
-                nest.accesses.iter_mut().filter(|a| a.buffer == tiles.c).for_each(|a| a.buffer = result);
-                tiles.c = result;
-                writes = vec![result];
-            }
-            let Some(nest) = shape_epilogue(graph, v, &l.shape, nest) else { unreachable!("checked when it was attached") };
-            let (r, w) = touched(&nest);
-            reads.extend(r.into_iter().filter(|b| *b != tiles.c));
-            writes.extend(w.into_iter().filter(|b| *b != tiles.c));
-            nest
-        });
+        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut tiles.c, &mut reads, &mut writes));
         self.push(unit, Kind::Tiles(Box::new(tiles), epilogue), &[], reads, writes);
+    }
+
+    fn narrow(&mut self, unit: UnitId, v: Value, narrow: Narrow, b: BufferId, epilogue: Option<&Loop>) {
+        let node = self.graph.node(v);
+        let Some(view) = self.views.view(self.graph, node.args[0]) else { unreachable!("operands of products have memory") };
+        let (a, channels) = (self.home(view.base), (narrow.inputs, narrow.channels));
+        let label = match &node.op {
+            Op::Conv(c) if narrow.spread => conv_label(c, channels.1, channels.0),
+            Op::Conv(c) => conv_label(c, channels.0, channels.1),
+            _ => String::new(),
+        };
+        let (mut c, mut reads, mut writes) = (self.home(v), vec![a, b], vec![self.home(v)]);
+        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
+        let job = NarrowJob { narrow, a: (a, view.offset), b, c, label };
+        self.push(unit, Kind::Narrow(Box::new(job), epilogue), &[], reads, writes);
+    }
+
+    fn winograd(&mut self, unit: UnitId, v: Value, winograd: Winograd, packed: Option<BufferId>, epilogue: Option<&Loop>) {
+        let node = self.graph.node(v);
+        let operand = |k: usize| match self.views.view(self.graph, node.args[k]) {
+            Some(view) => (self.home(view.base), view.offset),
+            None => unreachable!("operands of products have memory"),
+        };
+        let (left, right) = (operand(0), operand(1));
+        let mut own = Vec::new();
+        let (a, b) = match packed {
+            Some(packed) => (left, (packed, 0)),
+            None => {
+                let (kernel, target) = self.transform(unit, winograd.clone(), left);
+                own.push(kernel);
+                ((target, 0), right)
+            }
+        };
+        let channels = match winograd.joined {
+            true => [winograd.inputs, winograd.outputs],
+            false => [winograd.outputs, winograd.inputs],
+        };
+        let label = match &node.op {
+            Op::Conv(c) => conv_label(c, channels[0], channels[1]),
+            _ => String::new(),
+        };
+        let (mut c, mut reads, mut writes) = (self.home(v), vec![a.0, b.0], vec![self.home(v)]);
+        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
+        let filtering = Filtering { winograd, a, b, c, label };
+        self.push(unit, Kind::Winograd(Box::new(filtering), epilogue), &own, reads, writes);
+    }
+
+    /// The nest of loop `l` behind anchor `v`, whose result is in `c`: it may move to the nest's own result.
+    fn epilogue(&self, v: Value, l: &Loop, c: &mut BufferId, reads: &mut Vec<BufferId>, writes: &mut Vec<BufferId>) -> Nest {
+        let mut nest = self.nest(l);
+        // Where only the epilogue reads the product, its first result takes the same memory.
+        if !self.fusion.kept_outside(self.graph, self.views, v, l)
+            && let Some(s) = nest.stores.first().copied()
+            && nest.accesses[s.access].offset == 0
+            && nest.accesses[s.access].strides == contiguous(&l.shape)
+            && self.buffers[c.index()].home == Home::Arena(0)
+            && nest.accesses.iter().filter(|a| a.buffer == nest.accesses[s.access].buffer).count() == 1
+            && !matches!(self.buffers[nest.accesses[s.access].buffer.index()].home, Home::State(_))
+        {
+            let result = nest.accesses[s.access].buffer;
+            nest.accesses.iter_mut().filter(|a| a.buffer == *c).for_each(|a| a.buffer = result);
+            *c = result;
+            *writes = vec![result];
+        }
+        let Some(nest) = shape_epilogue(self.graph, v, &l.shape, nest) else { unreachable!("checked when it was attached") };
+        let (r, w) = touched(&nest);
+        reads.extend(r.into_iter().filter(|b| *b != *c));
+        writes.extend(w.into_iter().filter(|b| *b != *c));
+        nest
     }
 
     fn dot(&self, v: Value, ta: bool, packed: Option<BufferId>) -> Tiles {
@@ -552,10 +635,7 @@ impl Emitter<'_> {
         };
         let t = tiles::conv(c, inputs, outputs);
         let image = |s: &[usize]| s[1] * s[2] * s[3];
-        let label = format!(
-            "{:?} {}x{} s{} {inputs}-{outputs} @{}x{}",
-            c.role, c.kernel[0], c.kernel[1], c.stride[0], c.small[0], c.small[1]
-        );
+        let label = conv_label(c, inputs, outputs);
         let sums = c.role == Role::FilterGrad;
         let Some(b) = packed else { unreachable!("products pack their right operand") };
         Tiles {
@@ -622,6 +702,12 @@ impl Emitter<'_> {
         }
         results
     }
+}
+
+/// A convolution between a big image of `inputs` channels and a small one of `outputs`, for reports.
+fn conv_label(c: &Conv, inputs: usize, outputs: usize) -> String {
+    let ([kh, kw], stride, [h, w]) = (c.kernel, c.stride[0], c.small);
+    format!("{:?} {kh}x{kw} s{stride} {inputs}-{outputs} @{h}x{w}", c.role)
 }
 
 /// Buffers a nest reads and writes.

@@ -3,7 +3,10 @@
 //! A unit is what becomes one kernel (or a few that belong together). On exit every stored value that is not a leaf belongs to
 //! one unit, the dependencies between units have no cycle, and updates of states come after the last reader of the old content.
 
+use super::Target;
+use super::narrow::Narrow;
 use super::views::{Class, Views, contiguous, is_elementwise, same_walk};
+use super::winograd::{Order, Winograd};
 use crate::graph::{Graph, Op, Role, Source, StateId, Value, typed_id, volume};
 use std::collections::{BTreeSet, HashMap};
 
@@ -61,11 +64,12 @@ pub struct Loop {
 /// Limits of one loop: accesses and values.
 const MOST_VALUES: usize = 24;
 
-/// Fuses `graph`.
-pub fn fuse(graph: &Graph, views: &Views) -> Fusion {
+/// Fuses `graph` for a target.
+pub fn fuse(graph: &Graph, views: &Views, target: Target) -> Fusion {
     let mut f = Fuser {
         graph,
         views,
+        target,
         units: Vec::new(),
         unit_of: vec![None; graph.nodes().len()],
         packs: HashMap::new(),
@@ -99,6 +103,7 @@ impl Fusion {
 struct Fuser<'a> {
     graph: &'a Graph,
     views: &'a Views,
+    target: Target,
     units: Vec<Unit>,
     unit_of: Vec<Option<UnitId>>,
     /// Packed matrices by source value and layout, shared by the products that use them.
@@ -176,28 +181,34 @@ impl Fuser<'_> {
             Op::Pad { .. } | Op::Concat(_) => UnitKind::Gather(v),
             Op::Dot { .. } | Op::Conv(_) => UnitKind::Anchor(v, None),
         };
-        let packs_filter = match &node.op {
-            Op::Dot { .. } => true,
-            Op::Conv(_) => true,
-            _ => false,
+        let pack = match &kind {
+            UnitKind::Anchor(..) => self.pack(v),
+            UnitKind::Loop(_) | UnitKind::Gather(_) | UnitKind::Pack(_) | UnitKind::Gone => None,
         };
-        let pack = packs_filter.then(|| self.pack(v));
         let unit = self.add(kind, reads);
         self.units[unit.index()].after.extend(pack);
         self.unit_of[v.index()] = Some(unit);
     }
 
-    /// The unit that packs the right operand of anchor `v`; products of the same matrix in the same layout share it.
-    fn pack(&mut self, v: Value) -> UnitId {
-        let key = (self.graph.node(v).args[1], pack_layout(self.graph, v));
+    /// The unit that packs or transforms the right operand of anchor `v`; products of the same matrix in the same layout share it.
+    /// `None` where the anchor takes it as it is.
+    fn pack(&mut self, v: Value) -> Option<UnitId> {
+        let narrow = Narrow::of(self.graph, v, self.target);
+        let layout = match Winograd::of(self.graph, v, self.target) {
+            _direct if narrow.is_some() => format!("{narrow:?}"),
+            Some(w) if w.order == Order::ByChannel => return None,
+            Some(w) => format!("{w:?}"),
+            None => pack_layout(self.graph, v),
+        };
+        let key = (self.graph.node(v).args[1], layout);
         if let Some(&unit) = self.packs.get(&key) {
-            return unit;
+            return Some(unit);
         }
         let mut reads = BTreeSet::new();
         collect(self.graph, self.views, key.0, &mut reads);
         let unit = self.add(UnitKind::Pack(v), reads.iter().map(|r| r.base));
         self.packs.insert(key, unit);
-        unit
+        Some(unit)
     }
 
     fn loop_of(&self, u: UnitId) -> Option<&Loop> {

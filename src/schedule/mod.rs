@@ -9,17 +9,21 @@ mod emit;
 mod fuse;
 mod lower;
 mod memory;
+pub mod narrow;
 pub mod nest;
 mod order;
 pub mod text;
 pub mod tiles;
 mod views;
+pub mod winograd;
 
 pub use views::contiguous;
 
 use crate::graph::{FeedId, Graph, LiteralId, ScalarId, Sink, StateId, typed_id};
+use narrow::NarrowJob;
 use nest::Nest;
 use tiles::{Pack, Tiles};
+use winograd::Winograd;
 
 typed_id!(
     /// A buffer of a [`Plan`].
@@ -34,6 +38,9 @@ pub struct Target {
     pub columns: usize,
     /// Rows of a micro-kernel's tile.
     pub rows: usize,
+    /// Whether convolutions may be computed by Winograd's minimal filtering: the host has kernels for it and nothing asks for the
+    /// accuracy of direct computation.
+    pub winograd: bool,
 }
 
 /// A scheduled graph.
@@ -101,6 +108,38 @@ pub enum Kind {
     Pack(Pack),
     /// A matrix product or convolution, with what is done to its result while it is in cache.
     Tiles(Box<Tiles>, Option<Nest>),
+    /// Prepares an operand of a convolution that is computed by Winograd's minimal filtering.
+    Transform(Box<Transform>),
+    /// Such a convolution, with what is done to its result while it is in cache.
+    Winograd(Box<Filtering>, Option<Nest>),
+    /// A convolution whose result has few channels, with what is done to its result while it is in cache.
+    Narrow(Box<NarrowJob>, Option<Nest>),
+}
+
+/// The first stage of a [`Winograd`]: which operand it is depends on the order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Transform {
+    /// The convolution.
+    pub winograd: Winograd,
+    /// The operand and its first element.
+    pub source: (BufferId, usize),
+    /// What it becomes.
+    pub target: BufferId,
+}
+
+/// The main stage of a [`Winograd`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Filtering {
+    /// The convolution.
+    pub winograd: Winograd,
+    /// Left operand and its first element: the left image, or ordered by channel what it became.
+    pub a: (BufferId, usize),
+    /// Right operand and its first element: what the other operand became, or ordered by channel the filter.
+    pub b: (BufferId, usize),
+    /// Result.
+    pub c: BufferId,
+    /// What it computes, for reports.
+    pub label: String,
 }
 
 /// How a nest is cut into tasks: ranges of its first dim times ranges of its last.
@@ -129,7 +168,7 @@ pub struct Border {
 pub fn plan(graph: &Graph, target: Target) -> Plan {
     let graph = crate::opt::after_grad(&lower::run(graph));
     let views = views::analyse(&graph);
-    let fusion = fuse::fuse(&graph, &views);
+    let fusion = fuse::fuse(&graph, &views, target);
     let emitted = emit::emit(&graph, &views, &fusion, target);
     let ordered = order::into_stages(emitted);
     memory::place(graph, ordered)

@@ -20,12 +20,20 @@ pub fn print(plan: &Plan) -> String {
                 writeln!(out, "pack {} {}x{} in panels of {}", place(plan, p.source), p.panel_rows(), p.columns, p.width)
             }
             Kind::Tiles(t, epilogue) => {
-                let mflop = t.flops() as f64 / 1e6;
-                let _ = write!(out, "{}, {} image(s), {mflop:.1} MFLOP", t.label, t.images);
-                match epilogue {
-                    Some(nest) => writeln!(out, ", then {} {}", loops(nest), body(nest)),
-                    None => writeln!(out),
-                }
+                let _ = write!(out, "{}, {} image(s), {:.1} MFLOP", t.label, t.images, t.flops() as f64 / 1e6);
+                then(&mut out, epilogue.as_ref())
+            }
+            Kind::Narrow(j, epilogue) => {
+                let mflop = j.narrow.flops() as f64 / 1e6;
+                let _ = write!(out, "{}, {} image(s), {mflop:.1} MFLOP, taps as columns", j.label, j.narrow.images);
+                then(&mut out, epilogue.as_ref())
+            }
+            Kind::Transform(t) => writeln!(out, "transform {} for {}", place(plan, t.source.0), t.winograd.label()),
+            Kind::Winograd(f, epilogue) => {
+                let w = &f.winograd;
+                let mflop = w.flops() as f64 / 1e6;
+                let _ = write!(out, "{}, {} image(s), {mflop:.1} MFLOP, {}", f.label, w.images, w.label());
+                then(&mut out, epilogue.as_ref())
             }
         };
     }
@@ -33,6 +41,13 @@ pub fn print(plan: &Plan) -> String {
         let _ = writeln!(out, "result {name} in {}", place(plan, *b));
     }
     out
+}
+
+fn then(out: &mut String, epilogue: Option<&Nest>) -> std::fmt::Result {
+    match epilogue {
+        Some(nest) => writeln!(out, ", then {} {}", loops(nest), body(nest)),
+        None => writeln!(out),
+    }
 }
 
 fn place(plan: &Plan, b: super::BufferId) -> String {

@@ -109,8 +109,10 @@ pub struct Pack {
     pub row_step: usize,
     /// Columns.
     pub columns: usize,
-    /// Step for each column.
+    /// Step for each column of a group.
     pub column_step: usize,
+    /// Columns of a group, and the step for each group.
+    pub group: (usize, usize),
     /// Width of a panel.
     pub width: usize,
 }
@@ -119,6 +121,11 @@ impl Pack {
     /// Rows of a panel.
     pub fn panel_rows(&self) -> usize {
         self.taps.len() * self.rows
+    }
+
+    /// Whether one step leads from each column to the next.
+    pub fn is_even(&self) -> bool {
+        self.group.0 >= self.columns || self.group.1 == self.group.0 * self.column_step
     }
 
     /// Elements of the packed matrix.
@@ -215,7 +222,7 @@ pub fn conv(c: &Conv, inputs: usize, outputs: usize) -> ConvTiles {
 
 /// Along one axis: the taps that positions `start, start + stride, ..` of the big image see, by ascending position in the
 /// small one, and the position the first of them sees first.
-fn axis_phase(c: &Conv, axis: usize, start: usize) -> (Vec<usize>, usize) {
+pub fn axis_phase(c: &Conv, axis: usize, start: usize) -> (Vec<usize>, usize) {
     let from_edge = start + c.pad[axis];
     let first = from_edge % c.stride[axis];
     let taps: Vec<usize> = (first..c.kernel[axis]).step_by(c.stride[axis]).collect();

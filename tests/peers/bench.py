@@ -1,149 +1,222 @@
-"""ganc beside PyTorch eager, in the same minutes on the same machine.
+"""ganc beside its peers, in the same minutes on the same machine.
 
-    cargo build --release && python tests/peers/bench.py [ring] [mlp] [dcgan] [--rounds N] [--threads N]
+    cargo build --release && python tests/peers/bench.py [CASE ...] [--rounds N] [--threads N] [--without jax,compile] [--json FILE]
 
-Needs torch. For each system PyTorch and `ganc bench --json` take turns (A B A B ...), so that a busy minute hits both; printed
-are the medians over the rounds of the milliseconds of a training step, and how many times ganc's that of PyTorch is (above 1:
-ganc is faster). The machine must be quiet: on a busy one the waiting threads of OpenMP cost PyTorch many times its step, and
-the ratio says nothing. PyTorch trains as its users write it: eager, float32, both memory formats for images (the faster one counts),
-fused Adam, the discriminator frozen in the generator's turn, the generator's forward pass shared by both turns.
-
-- ring: specs/ring.gan, batch 256.
-- mlp: specs/vanilla.gan without dropout, 100-256-512-1024-784 and back, batch 64.
-- dcgan: specs/dcgan.gan, batch 64, f=64.
+Needs torch, numpy, safetensors and, unless left out, jax. The systems are the `.gan` files beside this script; `models.py` holds the same for the
+peers. For each, all sides first train two steps from the same weights on the same data, and their losses must agree. Then they take turns
+(A B A B ...), so that a busy minute hits all; printed are medians over the rounds of the milliseconds of a training step and of a drawing of
+samples, and how many times ganc's that of the fastest peer is. Peers: PyTorch eager in both memory formats, torch.compile (first-order
+systems: it has no second derivatives), JAX jit with donated buffers. Each round of each side runs in a process of its own, so that no idle
+pool of threads waits beside the other side's work.
 """
 
 import argparse
 import json
+import math
 import os
+import platform
+import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+import numpy as np
+from models import CASES
+from safetensors.numpy import load_file, save_file
 
-ROOT = Path(__file__).resolve().parents[2]
-GANC = ROOT / "target" / "release" / "ganc"
-SECONDS = 3.0
-
-
-def dense(sizes, act):
-    return [m for a, b in zip(sizes, sizes[1:]) for m in (nn.Linear(a, b), act())]
-
-
-def ring():
-    g = nn.Sequential(*dense([2, 128, 128], nn.ReLU), nn.Linear(128, 2))
-    d = nn.Sequential(*dense([2, 128, 128], nn.ReLU), nn.Linear(128, 1))
-    # The zero-sum game: the generator minimises log(1 - D(G(z))).
-    return g, d, lambda logits: -F.softplus(logits).mean(), torch.randn(256, 2), (256, 2), 1e-3
+HERE = Path(__file__).resolve().parent
+GANC = HERE.parents[1] / "target" / "release" / "ganc"
+SECONDS = 2.0
+# How closely losses must agree before and after the first update, relative to 1 or the loss. Updates of the check are so much smaller than
+# those of training, and what follows them is compared less closely: Adam's first step is the sign of a gradient, which rounding decides where
+# it is almost 0.
+AGREE = (1e-4, 3e-2)
+SMALLER = 1e-2
 
 
-def mlp():
-    leaky = lambda: nn.LeakyReLU(0.2)
-    g = nn.Sequential(*dense([100, 256, 512, 1024], leaky), nn.Linear(1024, 784), nn.Tanh())
-    d = nn.Sequential(*dense([784, 1024, 512, 256], leaky), nn.Linear(256, 1))
-    return g, d, lambda logits: F.softplus(-logits).mean(), torch.rand(64, 784) * 2 - 1, (64, 100), 2e-4
+def spec(case):
+    name, overrides, batch, _, _ = CASES[case]
+    return [str(HERE / f"{name}.gan"), *[a for k, v in overrides.items() for a in ("--set", f"{k}={v}")]], batch
 
 
-def dcgan(nz=100, f=64):
-    up = lambda i, o: [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
-    down = lambda i, o: [nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(0.2, True)]
-    g = nn.Sequential(
-        nn.Unflatten(1, (nz, 1, 1)),
-        nn.ConvTranspose2d(nz, 8 * f, 4, bias=False), nn.BatchNorm2d(8 * f), nn.ReLU(True),
-        *up(8 * f, 4 * f), *up(4 * f, 2 * f), *up(2 * f, f), nn.ConvTranspose2d(f, 3, 4, 2, 1, bias=False), nn.Tanh(),
-    )
-    d = nn.Sequential(
-        nn.Conv2d(3, f, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True),
-        *down(f, 2 * f), *down(2 * f, 4 * f), *down(4 * f, 8 * f), nn.Conv2d(8 * f, 1, 4, bias=False), nn.Flatten(),
-    )
-    return g, d, lambda logits: F.softplus(-logits).mean(), torch.rand(64, 3, 64, 64) * 2 - 1, (64, nz), 2e-4
+def ganc(*arguments):
+    return subprocess.run([GANC, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
 
 
-def adam(net, lr):
-    try:
-        return torch.optim.Adam(net.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
-    except (RuntimeError, TypeError):
-        return torch.optim.Adam(net.parameters(), lr=lr, betas=(0.5, 0.999))
+def start(case):
+    """What ganc says of the case, and weights and data for two steps."""
+    arguments, batch = spec(case)
+    about = json.loads(ganc("check", *arguments, "--json"))
+    rng = np.random.default_rng(1)
+
+    def drawn(shape, init):
+        kind, *numbers = re.findall(r"[a-z]+|-?[\d.]+(?:e-?\d+)?", init)
+        a, b = [*map(float, numbers), 0.0][:2]
+        made = {"normal": lambda: rng.normal(a, b, shape), "uniform": lambda: rng.uniform(a, b, shape)}
+        return np.asarray(made.get(kind, lambda: np.full(shape, a))(), np.float32)
+
+    weights = {p["name"]: drawn(p["shape"], p["init"]) for p in about["params"]}
+    feeds = {}
+    for f in about["feeds"]:
+        if "." not in f["name"] or f["name"].startswith("noise."):
+            shape = [2, *f["shape"]]
+            values = rng.uniform(0 if case == "vae" else -1, 1, shape) if f["name"] in "xab" else rng.normal(0, 1, shape)
+            values = rng.uniform(0, 1, shape) if f["name"] == "u" else values
+            feeds[f["name"]] = rng.integers(0, 10, shape[:2]) if f["name"] == "y" else values.astype(np.float32)
+    return about, weights, feeds
 
 
-def stepper(make, channels_last):
-    torch.manual_seed(1)
-    g, d, g_loss, x, z, lr = make()
-    if channels_last:
-        g, d = g.to(memory_format=torch.channels_last), d.to(memory_format=torch.channels_last)
-        x = x.contiguous(memory_format=torch.channels_last)
-    og, od = adam(g, lr), adam(d, lr)
-
-    def step():
-        fake = g(torch.randn(*z))
-        d.requires_grad_(True)
-        loss = F.softplus(-d(x)).mean() + F.softplus(d(fake.detach())).mean()
-        od.zero_grad(set_to_none=True)
-        loss.backward()
-        od.step()
-        d.requires_grad_(False)
-        loss = g_loss(d(fake))
-        og.zero_grad(set_to_none=True)
-        loss.backward()
-        og.step()
-
-    for _ in range(3):
-        step()
-    return step
+def by_net(weights):
+    nets = {}
+    for name, w in weights.items():
+        nets.setdefault(name.split(".")[0], []).append(w)
+    return nets
 
 
-def timed(step):
-    """Median milliseconds of a step over about SECONDS."""
-    times, start = [], time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - start < SECONDS:
+def trainer(side, system, weights):
+    if side == "jax":
+        from with_jax import Trainer
+
+        return Trainer(system, by_net(weights))
+    from with_torch import Trainer
+
+    return Trainer(system, by_net(weights), "channels_last" in side, "compile" in side)
+
+
+def losses_of_ganc(case, optimizer, weights, feeds):
+    arguments, (beta1, beta2) = spec(case)[0], optimizer["betas"]
+    arguments += ["--set", f"train.optimizer=adam({optimizer['lr']:.3g}, beta1={beta1}, beta2={beta2})"]
+    with tempfile.TemporaryDirectory() as d:
+        save_file(weights, f"{d}/w")
+        save_file({k: v.astype(np.float32) for k, v in feeds.items()}, f"{d}/f")
+        ganc("replay", *arguments, "--weights", f"{d}/w", "--feed", f"{d}/f", "-o", f"{d}/o")
+        return {k: float(v) for k, v in load_file(f"{d}/o").items() if ".loss." in k}
+
+
+def milliseconds(f, seconds=SECONDS):
+    f()
+    times, begin = [], time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - begin < seconds:
         before = time.perf_counter()
-        step()
+        f()
         times.append((time.perf_counter() - before) * 1e3)
     return statistics.median(times)
 
 
-def ganc(name, threads):
-    spec, batch = {"ring": ("ring", 256), "mlp": ("vanilla", 64), "dcgan": ("dcgan", 64)}[name]
-    text = (ROOT / "specs" / f"{spec}.gan").read_text().replace(" | dropout(0.3)", "")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{spec}.gan"
-        path.write_text(text)
-        command = [GANC, "bench", path, "--batch", str(batch), "--threads", str(threads), "--json"]
-        if name == "dcgan":
-            command += ["--set", "let.f=64"]
-        report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(report)["step_ms"]["median"]
+def peer(case, side, threads, check):
+    """In a process of its own: checks losses, or measures. Prints JSON."""
+    if side != "jax":
+        import torch
+
+        torch.set_num_threads(threads)
+    system = CASES[case][3]
+    if check:
+        system.optimizer = {**system.optimizer, "lr": system.optimizer["lr"] * SMALLER}
+    _, weights, feeds = start(case)
+    t = trainer(side, system, weights)
+    at = lambda i: t.feeds({k: v[i] for k, v in feeds.items()})
+    if check:
+        wanted = losses_of_ganc(case, system.optimizer, weights, feeds)
+        updates = 0
+        for i in range(2):
+            for player, loss in t.step(at(i)).items():
+                w = wanted[f"step.{i}.loss.{player}"]
+                limit, updates = AGREE[updates > 0], updates + 1
+                if not abs(float(loss) - w) <= limit * max(1.0, abs(w)):
+                    sys.exit(f"{case}: in step {i} the loss of {player} is {float(loss)} with {side} and {w} with ganc")
+        print(json.dumps({"agrees": True}))
+        return
+    f = at(0)
+    for _ in range(2):
+        t.step(f)
+    one = t.feeds({k: v[0][:1] for k, v in feeds.items()})
+    print(json.dumps({
+        "step": milliseconds(lambda: t.step(f)),
+        "sample": milliseconds(lambda: t.sample(f), 1.0),
+        "sample1": milliseconds(lambda: t.sample(one), 1.0),
+        "rss": __import__("resource").getrusage(__import__("resource").RUSAGE_SELF).ru_maxrss / 1024,
+    }))
+
+
+def in_process(case, side, threads, check=False):
+    command = [sys.executable, __file__, case, "--side", side, "--threads", str(threads), *(["--check"] if check else [])]
+    bound = {"OMP_NUM_THREADS": str(threads), "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **bound})
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it failed")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def ganc_once(case, threads):
+    arguments, batch = spec(case)
+    report = lambda n: json.loads(ganc("bench", *arguments, "--batch", n, "--threads", threads, "--json"))
+    all_, one = report(batch), report(1) if CASES[case][2] > 1 and case != "stylegan" else None
+    one = one or json.loads(ganc("bench", *arguments, "--batch", 1, "--threads", threads, "--json"))
+    return {"step": all_["step_ms"]["median"], "sample": all_["sample_ms"], "sample1": one["sample_ms"], "rss": all_["rss_mb"],
+            "cpu": all_["cpu"], "compile": all_["compile_ms"]}
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("systems", nargs="*", metavar="SYSTEM", help="ring, mlp, dcgan; all when none is named")
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all when none is named")
+    options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--without", default="", help="peers to leave out: jax, compile")
+    options.add_argument("--json", help="where all measurements go")
+    options.add_argument("--side", help=argparse.SUPPRESS)
+    options.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     o = options.parse_args()
-    torch.set_num_threads(o.threads)
-    print(f"PyTorch {torch.__version__}, {o.threads} threads, {o.rounds} rounds; median ms of a step")
-    if (load := os.getloadavg()[0]) > 0.5:
-        print(f"the machine is busy (load {load:.1f}): these numbers will say nothing")
-    for name in o.systems or ["ring", "mlp", "dcgan"]:
-        make = {"ring": ring, "mlp": mlp, "dcgan": dcgan}[name]
-        peers = {"eager": stepper(make, False)}
-        if name == "dcgan":
-            peers["eager, channels_last"] = stepper(make, True)
-        times = {k: [] for k in [*peers, "ganc"]}
+    if o.side:
+        return peer(o.cases[0], o.side, o.threads, o.check)
+    if (load := os.getloadavg()[0]) > 0.7:
+        print(f"the machine is busy (load {load:.1f}): read the ratios as rough", file=sys.stderr)
+    left_out = o.without.split(",")
+    rows, kept = [], {}
+    for case in o.cases or CASES:
+        system, wanted = CASES[case][3:]
+        sides = ["eager", *(["eager channels_last"] if system.image else [])]
+        sides += [s for s in ["compile", "jax"] if s not in left_out and not (s == "compile" and system.second_order)]
+        times, failed = {}, {}
+        for side in list(sides):
+            try:
+                in_process(case, side, o.threads, check=True)
+            except RuntimeError as e:
+                if "the loss of" in str(e):
+                    sys.exit(str(e))
+                failed[side] = str(e)
+                sides.remove(side)
         for _ in range(o.rounds):
-            for k, step in peers.items():
-                times[k].append(timed(step))
-            times["ganc"].append(ganc(name, o.threads))
-        medians = {k: statistics.median(v) for k, v in times.items()}
-        best = min(medians[k] for k in peers)
-        parts = [f"{k} {m:.2f} ({min(times[k]):.2f} to {max(times[k]):.2f})" for k, m in medians.items()]
-        print(f"{name}: {', '.join(parts)}; PyTorch / ganc {best / medians['ganc']:.2f}", flush=True)
+            times.setdefault("ganc", []).append(ganc_once(case, o.threads))
+            for side in sides:
+                times.setdefault(side, []).append(in_process(case, side, o.threads))
+        median = lambda side, what: statistics.median(t[what] for t in times[side])
+        kept[case] = {"times": times, "failed": failed}
+        row = [case, CASES[case][2], wanted]
+        for what in ["step", "sample", "sample1"]:
+            best = min(sides, key=lambda s: median(s, what))
+            row.append((median("ganc", what), median(best, what), best))
+        rows.append(row)
+        shown = ", ".join(f"{s} {median(s, 'step'):.2f}" for s in times)
+        print(f"{case}: step {shown}; samples {median('ganc', 'sample'):.2f} and {min(median(s, 'sample') for s in sides):.2f}; one "
+              f"{median('ganc', 'sample1'):.3f} and {min(median(s, 'sample1') for s in sides):.3f}; memory {median('ganc', 'rss'):.0f} MB and "
+              f"{median('eager', 'rss'):.0f} MB" + "".join(f"; {s} failed: {e}" for s, e in failed.items()), file=sys.stderr, flush=True)
+    import torch
+
+    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
+    kernel = kept[rows[0][0]]["times"]["ganc"][0]["cpu"]
+    jax = "" if "jax" in left_out else f", JAX {__import__('jax').__version__}"
+    print(f"{date.today()}, {cpu}, {o.threads} threads, ganc with {kernel}, PyTorch {torch.__version__}{jax}; medians of {o.rounds} rounds, ms\n")
+    print("| case | batch | best peer | step: peer | ganc | times faster | wanted | samples of a batch | one sample |\n|---|---|---|---|---|---|---|---|---|")
+    for case, batch, wanted, step, sample, one in rows:
+        print(f"| {case} | {batch} | {step[2]} | {step[1]:.2f} | {step[0]:.2f} | **{step[1] / step[0]:.2f}** | {wanted} | {sample[1] / sample[0]:.2f} | {one[1] / one[0]:.2f} |")
+    means = [math.exp(statistics.fmean(math.log(r[i][1] / r[i][0]) for r in rows)) for i in (3, 4, 5)]
+    print(f"| geometric mean | | | | | **{means[0]:.2f}** | 1.9 | {means[1]:.2f} | {means[2]:.2f} |")
+    if o.json:
+        Path(o.json).write_text(json.dumps(kept, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,91 @@
+//! Products of a few rows with one packed panel, and memory between the stages of a task.
+
+use super::{MicroKernel, TileArgs};
+use std::cell::RefCell;
+
+/// A cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Line(#[allow(dead_code, reason = "read and written through addresses")] [f32; 16]);
+
+impl Line {
+    /// Zeros.
+    pub const ZERO: Line = Line([0.0; 16]);
+}
+
+thread_local! {
+    /// Memory between the stages of a task; grows to the largest need once.
+    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with `lens` numbers each of this thread's own memory.
+pub fn scratch<const N: usize>(lens: [usize; N], f: impl FnOnce([*mut f32; N])) {
+    let lines = lens.map(|l| l.div_ceil(16) + 1);
+    SCRATCH.with_borrow_mut(|memory| {
+        let total = lines.iter().sum();
+        if memory.len() < total {
+            memory.resize(total, Line::ZERO);
+        }
+        let mut rest = memory.as_mut_slice();
+        f(lines.map(|n| {
+            let (first, after) = std::mem::take(&mut rest).split_at_mut(n);
+            rest = after;
+            first.as_mut_ptr().cast::<f32>()
+        }));
+    });
+}
+
+/// Operands of [`multiply`]; strides in numbers.
+pub struct Product {
+    /// Rows of the left operand and of the result.
+    pub rows: usize,
+    /// Left operand.
+    pub a: *const f32,
+    /// Its step between rows.
+    pub a_row: usize,
+    /// Its step between products.
+    pub a_step: usize,
+    /// Its step between segments.
+    pub a_segment: usize,
+    /// Segments.
+    pub segments: usize,
+    /// Products in a segment.
+    pub k: usize,
+    /// Packed panel; segments follow each other.
+    pub b: *const f32,
+    /// Result.
+    pub c: *mut f32,
+    /// Its step between rows.
+    pub c_row: usize,
+    /// Whether sums start from what `c` holds.
+    pub accumulate: bool,
+}
+
+/// `c[row] (+)= a[row] * b` for `rows` rows and one panel, with `segments` of `k` products.
+///
+/// # Safety
+/// All addresses are valid, and the CPU can run the kernel.
+pub unsafe fn multiply(kernel: &MicroKernel, p: &Product) {
+    let most = kernel.rows;
+    let blocks = p.rows.div_ceil(most);
+    let mut first = 0;
+    for block in 0..blocks {
+        let height = p.rows / blocks + usize::from(block < p.rows % blocks);
+        let mut args = TileArgs::new(p.b, p.k, kernel.columns);
+        args.segments = p.segments;
+        args.a_segment = p.a_segment * 4;
+        args.a_step = p.a_step * 4;
+        args.a_pair = p.a_row * 4;
+        args.accumulate = usize::from(p.accumulate);
+        for r in 0..height {
+            // SAFETY: a row of the product.
+            unsafe {
+                args.a_rows[r] = p.a.add((first + r) * p.a_row);
+                args.c_rows[r] = p.c.add((first + r) * p.c_row);
+            }
+        }
+        // SAFETY: passed on from the caller.
+        unsafe { (kernel.run[height - 1])(&args) };
+        first += height;
+    }
+}

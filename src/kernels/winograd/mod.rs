@@ -1,0 +1,470 @@
+//! Convolutions by Winograd's minimal filtering, as [`Winograd`] describes them: transforms around products of the micro-kernel.
+//!
+//! Every element of a result belongs to one task, which computes it in one fixed order; tasks depend on shapes only. Between the
+//! stages of a task values lie in memory of the thread's own. Strides are a line longer than they need be, so that streams whose
+//! distance would be a power of two do not fall into the same set of the cache.
+
+mod lanes;
+mod routines;
+mod transforms;
+
+use super::MicroKernel;
+use super::product::{Line, Product, multiply, scratch};
+use crate::schedule::winograd::{Order, Part, Winograd};
+use routines::{Places, Routines, routines};
+use std::ops::Range;
+use transforms::MOST;
+
+/// Tiles that a task ordered by image takes through all stages, roughly.
+const TASK_TILES: usize = 64;
+/// Numbers added to strides.
+const APART: usize = 16;
+/// Inputs whose filters are transformed together, where a task transforms its own.
+const FILTER_INPUTS: usize = 128;
+/// Channels of the big image in a task of a filter gradient.
+const GRADIENT_INPUTS: usize = 32;
+/// Most channels of the small image in a task of a filter gradient.
+const GRADIENT_OUTPUTS: usize = 256;
+/// Tiles that go through a task of a filter gradient at a time.
+const GRADIENT_TILES: usize = 64;
+/// Numbers of products that a task holds before it transforms them to results, roughly; they should stay in the second-level cache.
+const HELD: usize = 160 * 1024;
+
+/// What one task of the main stage owns.
+#[derive(Clone, Debug)]
+pub struct WinogradTask {
+    /// Images; all of them in a filter gradient.
+    pub images: Range<usize>,
+    /// Rows of tiles.
+    pub rows: Range<usize>,
+    /// Panels of channels of the result.
+    pub panels: Range<usize>,
+    /// The part and the channels of the big image, of a filter gradient.
+    pub gradient: Option<(usize, Range<usize>)>,
+}
+
+/// The tasks of the main stage.
+pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel) -> Vec<WinogradTask> {
+    let panels = w.outputs / kernel.columns;
+    let (images, rows) = (w.images, w.tiles[0]);
+    match w.order {
+        Order::ByImage => {
+            let some = TASK_TILES.div_ceil(w.tiles_of_image()).min(images);
+            let bands = if images > 1 { rows } else { TASK_TILES.div_ceil(w.tiles[1]).min(rows) };
+            let task = |first: usize| {
+                let images = first..(first + some).min(images);
+                (0..rows).step_by(bands).map(move |r| WinogradTask {
+                    images: images.clone(),
+                    rows: r..(r + bands).min(rows),
+                    panels: 0..panels,
+                    gradient: None,
+                })
+            };
+            (0..images).step_by(some).flat_map(task).collect()
+        }
+        Order::ByChannel => {
+            (0..panels).map(|p| WinogradTask { images: 0..images, rows: 0..rows, panels: p..p + 1, gradient: None }).collect()
+        }
+        Order::Gradient => {
+            let most = (GRADIENT_OUTPUTS / kernel.columns).max(1);
+            let mut tasks = Vec::new();
+            for part in 0..w.parts.len() {
+                for c in (0..w.inputs).step_by(GRADIENT_INPUTS) {
+                    for p in (0..panels).step_by(most) {
+                        tasks.push(WinogradTask {
+                            images: 0..images,
+                            rows: 0..rows,
+                            panels: p..(p + most).min(panels),
+                            gradient: Some((part, c..(c + GRADIENT_INPUTS).min(w.inputs))),
+                        });
+                    }
+                }
+            }
+            tasks
+        }
+    }
+}
+
+/// Tasks of the stage before: filters by part and panel, images by row of tiles.
+pub fn transform_tasks(w: &Winograd, kernel: &MicroKernel) -> usize {
+    match w.order {
+        Order::ByImage => w.parts.len() * (w.outputs / kernel.columns),
+        Order::ByChannel | Order::Gradient => w.images * w.tiles[0],
+    }
+}
+
+/// A convolution at work.
+struct Work<'w> {
+    w: &'w Winograd,
+    kernel: &'w MicroKernel,
+    routines: Routines,
+    /// Products of a tile.
+    products: usize,
+}
+
+/// Runs one task of the stage before.
+///
+/// # Safety
+/// `source` points to the filter or the image that the order of `w` transforms, `target` to as many numbers as it says; nobody else
+/// writes what the task owns; the CPU can run `kernel`.
+pub unsafe fn transform(w: &Winograd, kernel: &MicroKernel, source: *const f32, target: *mut f32, task: usize) {
+    let work = Work::new(w, kernel);
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match w.order {
+            Order::ByImage => work.filters(source, target, task),
+            Order::ByChannel => {
+                let (image, row) = (task / w.tiles[0], task % w.tiles[0]);
+                let all = w.images * w.tiles_of_image();
+                for (q, part) in w.parts.iter().enumerate() {
+                    let to = target.add(q * work.products * all * w.inputs);
+                    let first = image * w.tiles_of_image() + row * w.tiles[1];
+                    work.image_row(source, part, image, row, 0..w.inputs, to.add(first * w.inputs), w.inputs, all * w.inputs);
+                }
+            }
+            Order::Gradient => work.small_row(source, target, task / w.tiles[0], task % w.tiles[0]),
+        }
+    }
+}
+
+/// Runs one task of the main stage.
+///
+/// # Safety
+/// `a` points to the left image and `b` to what [`transform`] made of the other operand; ordered by channel, `a` to what it made of the
+/// left image and `b` to the filter. `c` points to the result. Nobody else writes what the task owns; the CPU can run `kernel`.
+pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTask, a: *const f32, b: *const f32, c: *mut f32) {
+    let work = Work::new(w, kernel);
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match (w.order, &task.gradient) {
+            (Order::ByImage, _) => work.by_image(task, a, b, c),
+            (Order::ByChannel, _) => work.by_channel(task, a, b, c),
+            (Order::Gradient, Some((part, channels))) => work.gradient(task, *part, channels.clone(), a, b, c),
+            (Order::Gradient, None) => unreachable!("tasks of a filter gradient have a part"),
+        }
+    }
+}
+
+impl<'w> Work<'w> {
+    fn new(w: &'w Winograd, kernel: &'w MicroKernel) -> Work<'w> {
+        Work { w, kernel, routines: routines(w.form, kernel.vector), products: w.form.products() }
+    }
+
+    /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
+    fn filter_place(&self, part: usize, product: usize, panel: usize) -> usize {
+        let (w, panels) = (self.w, self.w.outputs / self.kernel.columns);
+        let index = match w.joined {
+            true => (product * panels + panel) * w.parts.len() + part,
+            false => (part * self.products + product) * panels + panel,
+        };
+        index * w.inputs * self.kernel.columns
+    }
+
+    /// Transforms the filters of one part and panel.
+    ///
+    /// # Safety
+    /// As [`transform`].
+    unsafe fn filters(&self, filter: *const f32, target: *mut f32, task: usize) {
+        let panels = self.w.outputs / self.kernel.columns;
+        let (part, panel) = (task / panels, task % panels);
+        let step = self.filter_place(part, 1, panel) - self.filter_place(part, 0, panel);
+        // SAFETY: the place of the part and the panel.
+        unsafe { self.panel(filter, part, panel, 0..self.w.inputs, target.add(self.filter_place(part, 0, panel)), step) }
+    }
+
+    /// The filters of some inputs to one panel of outputs, `[product][input][output]` with `step` between products.
+    ///
+    /// # Safety
+    /// As [`transform`]; `to` has room for the inputs.
+    unsafe fn panel(&self, filter: *const f32, part: usize, panel: usize, inputs: Range<usize>, to: *mut f32, step: usize) {
+        const SOME: usize = 16;
+        let (w, width, taps) = (self.w, self.kernel.columns, &self.w.parts[part].taps);
+        // SAFETY: inputs and outputs are those of the filter.
+        unsafe {
+            if w.filter_output == 1 {
+                for (n, c) in inputs.enumerate() {
+                    let from = filter.add(c * w.filter_input + panel * width);
+                    (self.routines.filter)(from, taps, width, to.add(n * width), step);
+                }
+                return;
+            }
+            // Inputs are the neighbours in memory: eight outputs at a time are transformed and then turned.
+            let Some(square) = self.kernel.transpose else { unreachable!("kernels with wide vectors transpose") };
+            let mut some = [0.0f32; MOST * MOST * 8 * SOME];
+            let some = some.as_mut_ptr();
+            for c in inputs.clone().step_by(SOME) {
+                for o in (0..width).step_by(8) {
+                    for i in 0..8 {
+                        let from = filter.add((panel * width + o + i) * w.filter_output + c);
+                        (self.routines.filter)(from, taps, SOME, some.add(i * SOME), 8 * SOME);
+                    }
+                    for f in 0..self.products {
+                        for half in (0..SOME).step_by(8) {
+                            let to = to.add(f * step + (c - inputs.start + half) * width + o);
+                            square(some.add(f * 8 * SOME + half), SOME, to, width);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Transforms the tiles of one row of one image, `[product][tile][channel]`: `tile` between tiles and `step` between products.
+    ///
+    /// # Safety
+    /// As [`transform`]; `to` has room for the row.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn image_row(
+        &self,
+        image: *const f32,
+        part: &Part,
+        number: usize,
+        row: usize,
+        channels: Range<usize>,
+        to: *mut f32,
+        tile: usize,
+        step: usize,
+    ) {
+        static ZEROS: [Line; 256] = [Line::ZERO; 256];
+        let (w, m, n) = (self.w, self.w.form.results(), self.w.form.points());
+        let zeros = ZEROS.as_ptr().cast::<f32>();
+        debug_assert!(channels.len() <= 16 * ZEROS.len());
+        for x in 0..w.tiles[1] {
+            let mut places: Places = [[zeros; MOST]; MOST];
+            for (i, places) in places.iter_mut().enumerate().take(n) {
+                let y = part.from[0] + (row * m + i) * w.left_step;
+                for (j, place) in places.iter_mut().enumerate().take(n) {
+                    let x = part.from[1] + (x * m + j) * w.left_step;
+                    if y < w.left[0] && x < w.left[1] {
+                        let pixel = (number * w.left[0] + y) * w.left[1] + x;
+                        // SAFETY: a pixel of the image.
+                        *place = unsafe { image.add(pixel * w.inputs + channels.start) };
+                    }
+                }
+            }
+            // SAFETY: the places have the channels, and `to` has room for the tile.
+            unsafe { (self.routines.image)(&places, channels.len(), to.add(x * tile), step) };
+        }
+    }
+
+    /// Transforms the tiles of one row of one small image for a filter gradient, `[product][panel][tile][channel]`.
+    ///
+    /// # Safety
+    /// As [`transform`].
+    unsafe fn small_row(&self, image: *const f32, target: *mut f32, number: usize, row: usize) {
+        let (w, m, width) = (self.w, self.w.form.results(), self.kernel.columns);
+        let all = w.images * w.tiles_of_image();
+        for x in 0..w.tiles[1] {
+            let tile = number * w.tiles_of_image() + row * w.tiles[1] + x;
+            let pixel = (number * w.right[0] + row * m) * w.right[1] + x * m;
+            let valid = [w.right[0] - row * m, w.right[1] - x * m];
+            // SAFETY: the pixels are inside the image where they are valid; the target has room for all tiles.
+            unsafe {
+                let (from, to) = (image.add(pixel * w.outputs), target.add(tile * width));
+                let steps = [w.right[1] * w.outputs, w.outputs];
+                (self.routines.gradient)(from, steps, valid, w.outputs, to, all * w.outputs, [width, all * width]);
+            }
+        }
+    }
+
+    /// Transforms the products of all tiles of `images` and `rows`, `[product][tile][channel]`, to channels `first..` of part `part` of
+    /// the result.
+    ///
+    /// # Safety
+    /// As [`run_winograd`].
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn results(
+        &self,
+        task: &WinogradTask,
+        part: &Part,
+        from: *const f32,
+        [tile, step]: [usize; 2],
+        c: *mut f32,
+        channels: Range<usize>,
+    ) {
+        let (w, m) = (self.w, self.w.form.results());
+        let mut number = 0;
+        for image in task.images.clone() {
+            for row in task.rows.clone() {
+                for x in 0..w.tiles[1] {
+                    let valid = [part.grid[0].saturating_sub(row * m), part.grid[1].saturating_sub(x * m)];
+                    if valid[0] > 0 && valid[1] > 0 {
+                        let at = [part.to[0] + row * m * w.right_step, part.to[1] + x * m * w.right_step];
+                        let pixel = (image * w.right[0] + at[0]) * w.right[1] + at[1];
+                        let steps = [w.right_step * w.right[1] * w.outputs, w.right_step * w.outputs];
+                        // SAFETY: the results that are valid lie inside the image.
+                        unsafe {
+                            let to = c.add(pixel * w.outputs + channels.start);
+                            (self.routines.result)(from.add(number * tile), step, channels.len(), to, steps, valid);
+                        }
+                    }
+                    number += 1;
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`run_winograd`].
+    unsafe fn by_image(&self, task: &WinogradTask, a: *const f32, u: *const f32, c: *mut f32) {
+        let (w, width, group) = (self.w, self.kernel.columns, self.w.group());
+        let tiles = task.images.len() * task.rows.len() * w.tiles[1];
+        let tile = w.inputs + APART;
+        let part_len = tiles * tile + APART;
+        let step = group * part_len + APART;
+        // As many panels at a time as keep the products in cache.
+        let most = (HELD / (self.products * tiles * width)).clamp(1, task.panels.len());
+        let held_tile = most * width + APART;
+        let held_step = tiles * held_tile + APART;
+        scratch([self.products * step, self.products * held_step], |[v, held]| {
+            for first in (0..w.parts.len()).step_by(group) {
+                for q in 0..group {
+                    let mut number = 0;
+                    for image in task.images.clone() {
+                        for row in task.rows.clone() {
+                            // SAFETY: the memory has room for all tiles of the task.
+                            unsafe {
+                                let to = v.add(q * part_len + number * tile);
+                                self.image_row(a, &w.parts[first + q], image, row, 0..w.inputs, to, tile, step);
+                            }
+                            number += w.tiles[1];
+                        }
+                    }
+                }
+                for panels in (task.panels.start..task.panels.end).step_by(most) {
+                    let panels = panels..(panels + most).min(task.panels.end);
+                    for f in 0..self.products {
+                        for (n, panel) in panels.clone().enumerate() {
+                            // SAFETY: the memory holds the transformed tiles and has room for the products.
+                            unsafe {
+                                multiply(
+                                    self.kernel,
+                                    &Product {
+                                        rows: tiles,
+                                        a: v.add(f * step),
+                                        a_row: tile,
+                                        a_step: 1,
+                                        a_segment: part_len,
+                                        segments: group,
+                                        k: w.inputs,
+                                        b: u.add(self.filter_place(first, f, panel)),
+                                        c: held.add(f * held_step + n * width),
+                                        c_row: held_tile,
+                                        accumulate: false,
+                                    },
+                                );
+                            }
+                        }
+                    }
+                    let channels = panels.start * width..panels.end * width;
+                    // SAFETY: the products of all tiles of the task.
+                    unsafe { self.results(task, &w.parts[first], held, [held_tile, held_step], c, channels) };
+                }
+            }
+        });
+    }
+
+    /// # Safety
+    /// As [`run_winograd`].
+    unsafe fn by_channel(&self, task: &WinogradTask, v: *const f32, filter: *const f32, c: *mut f32) {
+        let (w, width, group) = (self.w, self.kernel.columns, self.w.group());
+        let tiles = w.images * w.tiles_of_image();
+        let some = FILTER_INPUTS.min(w.inputs);
+        let filters_step = some * width + APART;
+        let held_step = tiles * width + APART;
+        scratch([self.products * filters_step, self.products * held_step], |[u, held]| {
+            for panel in task.panels.clone() {
+                for first in (0..w.parts.len()).step_by(group) {
+                    for q in first..first + group {
+                        for c in (0..w.inputs).step_by(some) {
+                            let inputs = c..(c + some).min(w.inputs);
+                            // SAFETY: the memory has room for the filters of these inputs and for all products.
+                            unsafe {
+                                self.panel(filter, q, panel, inputs.clone(), u, filters_step);
+                                for f in 0..self.products {
+                                    multiply(
+                                        self.kernel,
+                                        &Product {
+                                            rows: tiles,
+                                            a: v.add((q * self.products + f) * tiles * w.inputs + c),
+                                            a_row: w.inputs,
+                                            a_step: 1,
+                                            a_segment: 0,
+                                            segments: 1,
+                                            k: inputs.len(),
+                                            b: u.add(f * filters_step),
+                                            c: held.add(f * held_step),
+                                            c_row: width,
+                                            accumulate: q > first || c > 0,
+                                        },
+                                    );
+                                }
+                            }
+                        }
+                    }
+                    let channels = panel * width..(panel + 1) * width;
+                    // SAFETY: the products of all tiles.
+                    unsafe { self.results(task, &w.parts[first], held, [width, held_step], c, channels) };
+                }
+            }
+        });
+    }
+
+    /// # Safety
+    /// As [`run_winograd`].
+    unsafe fn gradient(&self, task: &WinogradTask, part: usize, inputs: Range<usize>, a: *const f32, d: *const f32, c: *mut f32) {
+        let (w, width, panels) = (self.w, self.kernel.columns, task.panels.len());
+        let (all, row) = (w.images * w.tiles_of_image(), w.tiles[1]);
+        let rows_at_once = GRADIENT_TILES.div_ceil(row).min(w.images * w.tiles[0]);
+        let tile = inputs.len();
+        let step = rows_at_once * row * tile + APART;
+        let held_row = panels * width + APART;
+        let held_step = inputs.len() * held_row + APART;
+        scratch([self.products * step, self.products * held_step], |[v, held]| {
+            let rows = w.images * w.tiles[0];
+            for first in (0..rows).step_by(rows_at_once) {
+                let some = first..(first + rows_at_once).min(rows);
+                for (n, number) in some.clone().enumerate() {
+                    let (image, y) = (number / w.tiles[0], number % w.tiles[0]);
+                    // SAFETY: the memory has room for so many tiles.
+                    unsafe {
+                        let to = v.add(n * row * tile);
+                        self.image_row(a, &w.parts[part], image, y, inputs.clone(), to, tile, step);
+                    }
+                }
+                for f in 0..self.products {
+                    for (n, panel) in task.panels.clone().enumerate() {
+                        let place = (f * (w.outputs / width) + panel) * all * width + first * row * width;
+                        // SAFETY: rows are channels of the big image, products go over tiles.
+                        unsafe {
+                            multiply(
+                                self.kernel,
+                                &Product {
+                                    rows: inputs.len(),
+                                    a: v.add(f * step),
+                                    a_row: 1,
+                                    a_step: tile,
+                                    a_segment: 0,
+                                    segments: 1,
+                                    k: some.len() * row,
+                                    b: d.add(place),
+                                    c: held.add(f * held_step + n * width),
+                                    c_row: held_row,
+                                    accumulate: first > 0,
+                                },
+                            );
+                        }
+                    }
+                }
+            }
+            for (n, input) in inputs.clone().enumerate() {
+                let channel = input * w.filter_input + task.panels.start * width;
+                // SAFETY: the products of one input, and its place in the filter.
+                unsafe {
+                    let (from, to) = (held.add(n * held_row), c.add(channel));
+                    (self.routines.filter_gradient)(from, held_step, panels * width, to, &w.parts[part].taps);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,240 @@
+//! Winograd's minimal filtering (Winograd 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016): which
+//! convolutions are computed by it, and how they fall into stride-1 correlations with filters of 2x2 or 3x3 taps.
+//!
+//! A convolution of stride `s` with a filter of `s*r` taps along each axis is `s*s` correlations with `r` taps: one for each position of the
+//! big image modulo the stride. Where the small image is the result they add up, where the big one is each gives its own positions. All
+//! three roles are made of the same parts.
+
+use super::Target;
+use super::tiles::axis_phase;
+use crate::graph::{Conv, Graph, Op, Role, Value};
+
+/// `F(m x m, r x r)`: so many results and taps along each axis.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Form {
+    /// Two results, two taps.
+    F22,
+    /// Four results, two taps.
+    F42,
+    /// Two results, three taps.
+    F23,
+    /// Four results, three taps.
+    F43,
+}
+
+impl Form {
+    /// Results along an axis.
+    pub const fn results(self) -> usize {
+        match self {
+            Form::F22 | Form::F23 => 2,
+            Form::F42 | Form::F43 => 4,
+        }
+    }
+
+    /// Taps along an axis.
+    pub const fn taps(self) -> usize {
+        match self {
+            Form::F22 | Form::F42 => 2,
+            Form::F23 | Form::F43 => 3,
+        }
+    }
+
+    /// Products along an axis.
+    pub const fn points(self) -> usize {
+        self.results() + self.taps() - 1
+    }
+
+    /// Products of a tile.
+    pub const fn products(self) -> usize {
+        self.points() * self.points()
+    }
+}
+
+/// In which order the work is done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Order {
+    /// Filters are transformed once, before; a task takes some images through all stages.
+    ByImage,
+    /// Images are transformed once, before; a task takes some channels of the result, and transforms their filters. For many channels and
+    /// few tiles, where transformed filters would not stay in cache.
+    ByChannel,
+    /// A filter gradient: the small image is transformed before; a task takes a part and some channels of the big image.
+    Gradient,
+}
+
+/// One stride-1 correlation.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Part {
+    /// First row and column of the left image.
+    pub from: [usize; 2],
+    /// First row and column of the result.
+    pub to: [usize; 2],
+    /// Rows and columns of the result.
+    pub grid: [usize; 2],
+    /// First element of the filter at each tap, row by row.
+    pub taps: Vec<usize>,
+}
+
+/// A convolution in parts.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Winograd {
+    /// Size of tiles.
+    pub form: Form,
+    /// Order of the work.
+    pub order: Order,
+    /// The correlations.
+    pub parts: Vec<Part>,
+    /// Whether the parts add up in one result.
+    pub joined: bool,
+    /// Tiles along both axes, of the part that has most.
+    pub tiles: [usize; 2],
+    /// Images.
+    pub images: usize,
+    /// Channels of the left image.
+    pub inputs: usize,
+    /// Channels of the right image (of a filter gradient) or of the result.
+    pub outputs: usize,
+    /// Height and width of the left image.
+    pub left: [usize; 2],
+    /// Steps of the left image's rows and columns from one position of a part to the next.
+    pub left_step: usize,
+    /// Height and width of the result, or of the right image of a filter gradient.
+    pub right: [usize; 2],
+    /// As `left_step`.
+    pub right_step: usize,
+    /// Step of the filter from one input to the next.
+    pub filter_input: usize,
+    /// Step of the filter from one output to the next.
+    pub filter_output: usize,
+}
+
+/// Tiles of a batch up to which work is ordered by channel.
+const FEW_TILES: usize = 128;
+/// Fewest channels on both sides.
+const FEWEST_CHANNELS: usize = 32;
+/// How many times fewer products must be needed.
+const GAIN: f64 = 1.4;
+
+impl Winograd {
+    /// How anchor `v` of a lowered graph is computed for this target; `None` where it is no convolution or direct computation is better.
+    pub fn of(graph: &Graph, v: Value, target: Target) -> Option<Winograd> {
+        let node = graph.node(v);
+        let Op::Conv(c) = &node.op else { return None };
+        let (first, second) = (graph.shape(node.args[0]), graph.shape(node.args[1]));
+        let channels = match c.role {
+            Role::Forward | Role::InputGrad => [second[2], second[3]],
+            Role::FilterGrad => [first[3], second[3]],
+        };
+        Winograd::choose(c, channels, first[0], target)
+    }
+
+    /// As [`Winograd::of`]; `inputs` and `outputs` are the channels of the big and the small image.
+    pub fn choose(c: &Conv, [inputs, outputs]: [usize; 2], images: usize, target: Target) -> Option<Winograd> {
+        if !target.winograd || c.kernel[0] != c.kernel[1] || c.stride[0] != c.stride[1] {
+            return None;
+        }
+        let (k, s) = (c.kernel[0], c.stride[0]);
+        let taps = k / s;
+        if k % s != 0 || !(2..=3).contains(&taps) || inputs.min(outputs) < FEWEST_CHANNELS {
+            return None;
+        }
+        let filter = |y: usize, x: usize| (y * k + x) * inputs * outputs;
+        let strided = |qy: usize, qx: usize| Part {
+            from: [qy, qx],
+            to: [0, 0],
+            grid: c.small,
+            taps: (0..taps * taps).map(|t| filter(s * (t / taps) + qy, s * (t % taps) + qx)).collect(),
+        };
+        let spread = |py: usize, px: usize| {
+            let ((ty, y), (tx, x)) = (axis_phase(c, 0, py), axis_phase(c, 1, px));
+            Part {
+                from: [y, x],
+                to: [py, px],
+                grid: [(c.big[0] - py).div_ceil(s), (c.big[1] - px).div_ceil(s)],
+                taps: ty.iter().flat_map(|&y| tx.iter().map(move |&x| filter(y, x))).collect(),
+            }
+        };
+        let big = c.role == Role::InputGrad;
+        if big && c.big.iter().any(|&n| n < s) {
+            return None;
+        }
+        let parts: Vec<Part> = (0..s * s).map(|q| if big { spread(q / s, q % s) } else { strided(q / s, q % s) }).collect();
+        let grid = [0, 1].map(|i| parts.iter().map(|p| p.grid[i]).max().unwrap_or(0));
+        let form = Form::best(taps, grid)?;
+        let tiles = grid.map(|n| n.div_ceil(form.results()));
+        let all = tiles[0] * tiles[1] * images;
+        let order = match c.role {
+            Role::FilterGrad => Order::Gradient,
+            Role::Forward | Role::InputGrad if all <= FEW_TILES => Order::ByChannel,
+            Role::Forward | Role::InputGrad => Order::ByImage,
+        };
+        let (left_channels, right_channels) = if big { (outputs, inputs) } else { (inputs, outputs) };
+        if left_channels % 16 != 0 || right_channels % target.columns != 0 {
+            return None;
+        }
+        Some(Winograd {
+            form,
+            order,
+            joined: !big,
+            tiles,
+            images,
+            inputs: left_channels,
+            outputs: right_channels,
+            left: if big { c.small } else { c.big },
+            left_step: if big { 1 } else { s },
+            right: if big { c.big } else { c.small },
+            right_step: if big { s } else { 1 },
+            filter_input: if big { 1 } else { outputs },
+            filter_output: if big { outputs } else { 1 },
+            parts,
+        })
+    }
+
+    /// Tiles of an image.
+    pub fn tiles_of_image(&self) -> usize {
+        self.tiles[0] * self.tiles[1]
+    }
+
+    /// Parts that add up in one result.
+    pub fn group(&self) -> usize {
+        if self.joined { self.parts.len() } else { 1 }
+    }
+
+    /// Operations of direct computation, a product and a sum counting one each.
+    pub fn flops(&self) -> usize {
+        let positions: usize = self.parts.iter().map(|p| p.grid[0] * p.grid[1] * p.taps.len()).sum();
+        2 * positions * self.inputs * self.outputs * self.images
+    }
+
+    /// For reports: `winograd F(4x4, 2x2) by image`.
+    pub fn label(&self) -> String {
+        let (m, r) = (self.form.results(), self.form.taps());
+        let order = match self.order {
+            Order::ByImage => "by image",
+            Order::ByChannel => "by channel",
+            Order::Gradient => "by part",
+        };
+        format!("winograd F({m}x{m}, {r}x{r}) {order}")
+    }
+
+    /// Elements of transformed filters, or of the transformed image.
+    pub fn transformed_len(&self) -> usize {
+        let tiles = self.images * self.tiles_of_image();
+        self.form.products()
+            * match self.order {
+                Order::ByImage => self.parts.len() * self.inputs * self.outputs,
+                Order::ByChannel => self.parts.len() * tiles * self.inputs,
+                Order::Gradient => tiles * self.outputs,
+            }
+    }
+}
+
+impl Form {
+    /// The form for so many taps that needs fewest products on a grid; `None` where none needs much fewer than direct computation.
+    fn best(taps: usize, grid: [usize; 2]) -> Option<Form> {
+        let direct = (grid[0] * grid[1] * taps * taps) as f64;
+        let gain = |f: &Form| direct / (grid.iter().map(|n| n.div_ceil(f.results())).product::<usize>() * f.products()) as f64;
+        let forms = if taps == 2 { [Form::F42, Form::F22] } else { [Form::F43, Form::F23] };
+        forms.into_iter().max_by(|a, b| gain(a).total_cmp(&gain(b))).filter(|f| gain(f) >= GAIN)
+    }
+}

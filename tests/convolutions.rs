@@ -1,0 +1,175 @@
+//! The algorithms of convolutions, against the interpreter in f64: Winograd's minimal filtering in every form, order of work and role, and
+//! taps as columns where the result has few channels.
+
+mod common;
+
+use common::{interpret, run};
+use ganc::codegen::Host;
+use ganc::graph::{Builder, Conv, FeedId, Graph, Op, Role, Sink, Source, Unary};
+use ganc::schedule::winograd::{Order, Winograd};
+use ganc::schedule::{self, Kind};
+
+/// Batch, height and width of the small image, channels of the big and the small image, kernel, stride, padding.
+struct Case(usize, [usize; 2], [usize; 2], usize, usize, usize);
+
+const CASES: &[Case] = &[
+    // The middle layers of DCGAN, thinner; the first is the one with few tiles and many channels.
+    Case(3, [4, 4], [128, 256], 4, 2, 1),
+    Case(5, [8, 8], [64, 96], 4, 2, 1),
+    Case(40, [8, 8], [32, 64], 4, 2, 1),
+    Case(9, [16, 16], [32, 32], 4, 2, 1),
+    // Grids that tiles do not cover evenly, and not square.
+    Case(6, [6, 10], [96, 64], 4, 2, 1),
+    Case(4, [7, 5], [64, 32], 4, 2, 1),
+    Case(33, [2, 2], [64, 64], 4, 2, 1),
+    // One image, by channel and by image.
+    Case(1, [16, 16], [64, 64], 3, 1, 1),
+    Case(1, [64, 64], [32, 32], 3, 1, 1),
+    Case(1, [32, 64], [32, 32], 4, 2, 1),
+    // Three taps.
+    Case(4, [32, 32], [32, 64], 3, 1, 1),
+    Case(20, [16, 16], [64, 32], 3, 1, 1),
+    Case(3, [9, 9], [160, 64], 3, 1, 1),
+    Case(2, [6, 6], [64, 64], 3, 1, 0),
+    Case(20, [10, 14], [32, 32], 6, 2, 2),
+];
+
+/// Results of few channels: in the forward direction the small image, in the other one the big image.
+const NARROW: &[(Role, Case)] = &[
+    (Role::InputGrad, Case(3, [32, 32], [3, 64], 4, 2, 1)),
+    (Role::InputGrad, Case(1, [16, 12], [1, 32], 4, 2, 1)),
+    (Role::InputGrad, Case(2, [20, 9], [4, 17], 3, 1, 1)),
+    (Role::InputGrad, Case(1, [33, 8], [2, 16], 6, 3, 1)),
+    (Role::Forward, Case(2, [30, 30], [64, 1], 4, 1, 1)),
+    (Role::Forward, Case(1, [64, 40], [32, 3], 7, 1, 3)),
+    (Role::Forward, Case(5, [16, 16], [20, 2], 3, 1, 1)),
+];
+
+impl Case {
+    fn conv(&self, role: Role) -> Conv {
+        let &Case(_, small, _, k, s, p) = self;
+        Conv { role, kernel: [k; 2], stride: [s; 2], pad: [p; 2], big: small.map(|n| (n - 1) * s + k - 2 * p), small }
+    }
+
+    /// The convolution alone, or with something that can be fused behind it.
+    fn graph(&self, role: Role, followed: bool) -> Graph {
+        let &Case(n, small, [inputs, outputs], k, ..) = self;
+        let c = self.conv(role);
+        let (big, small) = ([n, c.big[0], c.big[1], inputs], [n, small[0], small[1], outputs]);
+        let filter = [k, k, inputs, outputs];
+        let shapes = match role {
+            Role::Forward => [big, filter],
+            Role::InputGrad => [small, filter],
+            Role::FilterGrad => [big, small],
+        };
+        let mut b = Builder::new();
+        let args = [0, 1].map(|i| b.input(Source::Feed(FeedId(i as u32)), &shapes[i]));
+        let mut y = b.push(Op::Conv(c), &args);
+        if followed {
+            y = b.push(Op::Unary(Unary::Neg), &[y]);
+        }
+        b.output("y", y, Sink::Result);
+        b.finish()
+    }
+}
+
+/// Largest and root mean square error, relative to the root mean square of what is expected.
+fn errors(found: &[f32], expected: &[f64]) -> [f64; 2] {
+    assert_eq!(found.len(), expected.len());
+    let rms = |x: &mut dyn Iterator<Item = f64>| (x.map(|v| v * v).sum::<f64>() / expected.len() as f64).sqrt();
+    let size = rms(&mut expected.iter().copied());
+    let off = || found.iter().zip(expected).map(|(f, e)| f64::from(*f) - e);
+    let largest = off().fold(0.0, |m: f64, d| if d.is_nan() { f64::INFINITY } else { m.max(d.abs()) });
+    [largest / size, rms(&mut off()) / size]
+}
+
+/// The Winograd kernels of the plan for `graph`.
+fn chosen(graph: &Graph, host: &Host) -> Vec<Winograd> {
+    let plan = schedule::plan(graph, host.target());
+    let of = |k: &schedule::Kernel| match &k.kind {
+        Kind::Winograd(f, _) => Some(f.winograd.clone()),
+        Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Tiles(..) | Kind::Transform(_) | Kind::Narrow(..) => None,
+    };
+    plan.kernels.iter().filter_map(of).collect()
+}
+
+fn hosts() -> Vec<Host> {
+    // Where the CPU has wider vectors the narrower ones are tested too.
+    let hosts = [Host::native(), Host::with_avx2()];
+    hosts.into_iter().map(|h| h.expect("this machine is supported")).filter(|h| h.target().winograd).collect()
+}
+
+#[test]
+fn every_order_and_form_agrees_with_the_interpreter() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    for host in hosts() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (i, case) in CASES.iter().enumerate() {
+            for role in [Role::Forward, Role::InputGrad, Role::FilterGrad] {
+                for followed in [false, true] {
+                    let graph = case.graph(role, followed);
+                    let used = chosen(&graph, &host);
+                    assert_eq!(used.len(), 1, "case {i} {role:?} on {}", host.kernel.name);
+                    seen.insert(format!("{:?} {:?}", used[0].form, used[0].order));
+                    let expected = &interpret::<f64>(&graph, i as u64)[0];
+                    let found = &run(&graph, i as u64, &host, &pool)[0];
+                    let [largest, rms] = errors(found, expected);
+                    assert!(largest < 2e-4 && rms < 1e-5, "case {i} {role:?} {}: {largest:e}, {rms:e}", used[0].label());
+                }
+            }
+        }
+        for form in ["F22", "F42", "F23", "F43"] {
+            assert!(seen.contains(&format!("{form} {:?}", Order::Gradient)), "{form} on {}: {seen:?}", host.kernel.name);
+        }
+        for order in [Order::ByImage, Order::ByChannel] {
+            for form in ["F42", "F43"] {
+                assert!(seen.contains(&format!("{form} {order:?}")), "{form} {order:?} on {}: {seen:?}", host.kernel.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn taps_as_columns_agree_with_the_interpreter() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    let hosts = [Host::native(), Host::with_avx2(), Host::baseline()].map(|h| h.expect("this machine is supported"));
+    for (i, (role, case)) in NARROW.iter().enumerate() {
+        let mut used = 0;
+        for host in &hosts {
+            for followed in [false, true] {
+                let graph = case.graph(*role, followed);
+                let plan = schedule::plan(&graph, host.target());
+                used += plan.kernels.iter().filter(|k| matches!(k.kind, Kind::Narrow(..))).count();
+                let expected = &interpret::<f64>(&graph, i as u64)[0];
+                let [largest, rms] = errors(&run(&graph, i as u64, host, &pool)[0], expected);
+                assert!(largest < 1e-5 && rms < 1e-6, "case {i} {role:?} on {}: {largest:e}, {rms:e}", host.kernel.name);
+            }
+        }
+        assert!(used >= 2, "case {i} is computed directly");
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    for host in hosts() {
+        for (i, case) in CASES.iter().enumerate().step_by(3) {
+            for role in [Role::Forward, Role::InputGrad, Role::FilterGrad] {
+                let graph = case.graph(role, true);
+                let bits = |threads: usize| -> Vec<u32> {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+                    run(&graph, 1, &host, &pool)[0].iter().map(|x| x.to_bits()).collect()
+                };
+                assert!(bits(1) == bits(3), "case {i} {role:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn exact_targets_use_direct_kernels() {
+    for host in hosts() {
+        let target = schedule::Target { winograd: false, ..host.target() };
+        let plan = schedule::plan(&CASES[0].graph(Role::Forward, false), target);
+        assert!(plan.kernels.iter().all(|k| !matches!(k.kind, Kind::Winograd(..) | Kind::Transform(_))));
+    }
+}
