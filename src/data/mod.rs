@@ -109,8 +109,8 @@ pub fn open(source: &DataSource, batch: usize, seed: u64, stream: u32) -> Result
         DataSource::Shapes { size, label, caption, fill, range } => {
             Ok(Box::new(shapes::Shapes::new(*size, *label, *caption, *fill, *range, lane)))
         }
-        DataSource::Captions { of, stream, column, mismatched } => {
-            Ok(Box::new(captions::Captions::new(open(of, batch, seed, *stream)?, *column, batch, *mismatched)))
+        DataSource::Captions { of, stream, column, which } => {
+            Ok(Box::new(captions::Captions::new(open(of, batch, seed, *stream)?, *column, batch, *which)))
         }
         DataSource::Mnist { dir, size, part, range } => {
             Ok(Box::new(idx::open_mnist(Path::new(dir), *size, *part, *range, batch, lane)?))

@@ -2,6 +2,7 @@
 
 use super::numbers::{Numbers, plural, what};
 use super::scope::{Bound, Frame, Origin};
+use super::source::CaptionsOf;
 use super::suggest::did_you_mean;
 use super::{Action, Column, DataSource, Growth, Model, Net, Noise, Player, Probe, Stream, Type, functions, layers, source};
 use crate::diag::{Diagnostic, Diagnostics, Severity, Sources, Span};
@@ -337,7 +338,17 @@ impl<'a> Resolver<'a> {
             all => (None, all),
         };
         let settings = super::args::read(self, "captions", span, rest, source::CAPTIONS)?;
-        let mismatched = settings.flag("mismatched");
+        let which = match (settings.flag("mismatched"), settings.flag("near")) {
+            (false, false) => CaptionsOf::Same,
+            (true, false) => CaptionsOf::Other,
+            (true, true) => CaptionsOf::Near,
+            (false, true) => {
+                let d = Diagnostic::new("E0206", settings.span("near"), "only a mismatched caption can be a near one");
+                let d = d.label("chooses among the captions of other images").expected("`mismatched=true` beside it");
+                self.report(d.hint("leave `near` out for the captions of the images themselves"));
+                return None;
+            }
+        };
         let position = of.and_then(|(n, _)| self.streams.iter().position(|s| s.columns.iter().any(|c| c.0 == *n)));
         let Some(at) = position else {
             let d = Diagnostic::new("E0601", of.map_or(callee.span, |o| o.1), "`captions` takes a stream of images above it")
@@ -365,8 +376,12 @@ impl<'a> Resolver<'a> {
             return None;
         };
         let name = of.map_or(String::new(), |o| o.0.clone());
-        let shown = if mismatched { format!("captions({name}, mismatched=true)") } else { format!("captions({name})") };
-        Some((DataSource::Captions { of: Box::new(stream.source.clone()), stream: at as u32, column, mismatched }, shown))
+        let shown = match which {
+            CaptionsOf::Same => format!("captions({name})"),
+            CaptionsOf::Other => format!("captions({name}, mismatched=true)"),
+            CaptionsOf::Near => format!("captions({name}, mismatched=true, near=true)"),
+        };
+        Some((DataSource::Captions { of: Box::new(stream.source.clone()), stream: at as u32, column, which }, shown))
     }
 
     fn noise(&mut self, binding: &'a Binding) {

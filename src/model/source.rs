@@ -152,14 +152,25 @@ pub enum DataSource {
         stream: u32,
         /// Position of the captions among its columns.
         column: usize,
-        /// Whether they are those of other images than the ones drawn beside them.
-        mismatched: bool,
+        /// Which of them.
+        which: CaptionsOf,
     },
     /// An array `[samples, ...]` in NumPy's format.
     Npy {
         /// The file.
         path: String,
     },
+}
+
+/// Whose captions [`DataSource::Captions`] gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CaptionsOf {
+    /// Of the images drawn beside them.
+    Same,
+    /// Of other images of the same batch.
+    Other,
+    /// Of those other images of the same batch whose captions differ in the fewest words.
+    Near,
 }
 
 /// What the label of [`DataSource::Shapes`] tells.
@@ -354,7 +365,10 @@ fn shape_captions() -> Column {
 }
 
 /// Settings of `captions` after the stream.
-pub const CAPTIONS: &[Key] = &[Key { name: "mismatched", kind: Kind::Flag, default: Default::Flag(false) }];
+pub const CAPTIONS: &[Key] = &[
+    Key { name: "mismatched", kind: Kind::Flag, default: Default::Flag(false) },
+    Key { name: "near", kind: Kind::Flag, default: Default::Flag(false) },
+];
 
 /// Reads a call of the `data` section, reporting to `to`; also gives the call as one would write it.
 pub fn data(to: &mut dyn Evaluate, callee: &Name, args: &[Arg], span: Span) -> Option<(DataSource, String)> {

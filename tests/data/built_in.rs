@@ -3,7 +3,7 @@
 use super::{RANGE, draw, opened};
 use ganc::data::open;
 use ganc::model::DataSource;
-use ganc::model::source::{ShapeFill, ShapeLabel};
+use ganc::model::source::{CaptionsOf, ShapeFill, ShapeLabel};
 use ganc::model::words::{COLOURS, SHAPE_CAPTION, SHAPES, SIZES, shape_words};
 use std::fmt::Write as _;
 
@@ -211,11 +211,22 @@ fn captions_tell_what_is_seen_and_mismatched_ones_do_not() {
     }
     let plain = DataSource::Shapes { size: 16, label: ShapeLabel::Shape, caption: false, fill: ShapeFill::Plain, range: RANGE };
     assert_eq!(draw(opened(&plain, n).as_ref(), n, &[16 * 16 * 3], 4).unwrap()[0], shape[0], "captions do not change the images");
-    let of = |mismatched| DataSource::Captions { of: Box::new(shapes(ShapeLabel::Shape)), stream: 0, column: 1, mismatched };
-    let texts = |mismatched| draw(opened(&of(mismatched), n).as_ref(), n, &[SHAPE_CAPTION], 4).unwrap().remove(0);
-    assert_eq!(texts(false), shape[1]);
-    let others = texts(true);
+    let of = |which| DataSource::Captions { of: Box::new(shapes(ShapeLabel::Shape)), stream: 0, column: 1, which };
+    let texts = |which| draw(opened(&of(which), n).as_ref(), n, &[SHAPE_CAPTION], 4).unwrap().remove(0);
+    assert_eq!(texts(CaptionsOf::Same), shape[1]);
+    let others = texts(CaptionsOf::Other);
     assert!((0..n).all(|i| caption(&others, i) != caption(&shape[1], i)));
+    // Among two hundred there is nearly always a caption with one other word.
+    let near = texts(CaptionsOf::Near);
+    let wrong = |i: usize| {
+        let (said, true_one) = (caption(&near, i), caption(&shape[1], i));
+        said.split(' ').zip(true_one.split(' ')).map(|(a, b)| a != b).collect::<Vec<_>>()
+    };
+    let words_wrong = |i: usize| wrong(i).iter().filter(|w| **w).count();
+    let hard = (0..n).filter(|&i| words_wrong(i) == 1).count();
+    assert!((0..n).all(|i| (1..=2).contains(&words_wrong(i))) && hard > n - n / 20, "one word differs in {hard}");
+    // Each of the four things said is the wrong one somewhere.
+    assert!([1, 2, 3, 5].iter().all(|&place| (0..n).any(|i| wrong(i)[place])));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{draw, failure, opened, text};
 use ganc::data::{open, probe};
-use ganc::model::source::Crop;
+use ganc::model::source::{CaptionsOf, Crop};
 use ganc::model::{Column, DataSource, Vocabulary};
 use image::{Rgb, RgbImage};
 use std::fmt::Write as _;
@@ -64,9 +64,9 @@ fn captions_alone_are_the_same_and_need_no_image() {
     let source = source(dir.path());
     let (len, ..) = vocabulary(&source);
     let together = draw(opened(&source, 16).as_ref(), 16, &[48, len], 5).unwrap().remove(1);
-    let of = |mismatched| DataSource::Captions { of: Box::new(source.clone()), stream: 0, column: 1, mismatched };
-    let alone = open(&of(false), 16, 7, 1).unwrap();
-    let other = open(&of(true), 16, 7, 1).unwrap();
+    let of = |which| DataSource::Captions { of: Box::new(source.clone()), stream: 0, column: 1, which };
+    let alone = open(&of(CaptionsOf::Same), 16, 7, 1).unwrap();
+    let other = open(&of(CaptionsOf::Other), 16, 7, 1).unwrap();
     // Behind their headers the images are destroyed: whoever decodes one fails.
     for i in 0..80 {
         let path = dir.path().join(format!("{i}.png"));
@@ -75,6 +75,42 @@ fn captions_alone_are_the_same_and_need_no_image() {
     assert_eq!(draw(alone.as_ref(), 16, &[len], 5).unwrap()[0], together);
     let others = draw(other.as_ref(), 16, &[len], 5).unwrap().remove(0);
     assert!(others.chunks_exact(len).zip(together.chunks_exact(len)).all(|(a, b)| a != b));
+}
+
+#[test]
+fn a_near_caption_has_the_fewest_other_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let captions = ["a red cat on a mat", "a red cat that is on a mat", "a blue cat on a mat", "two dogs", "dogs on two mats"];
+    for (i, caption) in captions.iter().enumerate() {
+        captioned(dir.path(), &format!("{i}.png"), 10 + i as u8, Some(caption.as_bytes()));
+    }
+    let source = source(dir.path());
+    let (len, words, _) = vocabulary(&source);
+    // Each epoch is one batch with all of them.
+    let n = captions.len();
+    let said = |texts: &[f32]| texts.chunks_exact(len).map(|t| words.decode(t)).collect::<Vec<_>>();
+    let of = |source: DataSource| DataSource::Captions { of: Box::new(source), stream: 0, column: 1, which: CaptionsOf::Near };
+    for at in 0..5 {
+        let own = said(&draw(opened(&source, n).as_ref(), n, &[48, len], at).unwrap()[1]);
+        let near = said(&draw(open(&of(source.clone()), n, 7, 1).unwrap().as_ref(), n, &[len], at).unwrap()[0]);
+        for (own, near) in own.iter().zip(&near) {
+            let wanted = match own.as_str() {
+                "a red cat on a mat" => "a blue cat on a mat",
+                "a blue cat on a mat" | "a red cat that is on a mat" => "a red cat on a mat",
+                "two dogs" => "dogs on two mats",
+                "dogs on two mats" => "two dogs",
+                other => panic!("{other}"),
+            };
+            assert_eq!(near, wanted, "beside {own}");
+        }
+    }
+    // Where all say the same, there is nothing else.
+    for i in 0..n {
+        fs::write(dir.path().join(format!("{i}.txt")), "a cat").unwrap();
+    }
+    let same = of(source);
+    let only = draw(open(&same, n, 7, 1).unwrap().as_ref(), n, &[2], 0).unwrap().remove(0);
+    assert!(only.chunks_exact(2).all(|t| t == &only[..2] && t[0] != t[1]), "{only:?}");
 }
 
 #[test]
