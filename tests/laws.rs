@@ -2,11 +2,11 @@
 
 use ganc::codegen::Host;
 use ganc::driver;
-use ganc::graph::FeedId;
+use ganc::graph::{FeedId, StateId};
 use ganc::model::Model;
 use ganc::runtime::random::Stream;
 use ganc::train::checkpoint::{list, resume, save, states};
-use ganc::train::{Options, Session};
+use ganc::train::{Options, Sampling, Session};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -94,6 +94,34 @@ fn digits_has_the_same_bits_on_any_number_of_threads_and_across_a_stop() {
 const SMALL: &str = "gan: small\n\ndata:\n  x: ring()\n\nnoise:\n  z: normal(2)\n\nnets:\n  G(z) -> x: dense(8) | batch_norm | relu | dense(2)\n  \
     D(x) -> 1: dense(8) | relu | dropout(0.3) | dense(1)\n\ngame:\n  min D: E[softplus(-D(x))] + E[softplus(D(G(z)))]\n  min G: E[softplus(-D(G(z)))]\n\n\
     train:\n  batch: 16\n  steps: 60\n  turns: {D: 2, G: 1}\n  optimizer: adam(1e-3)\n  schedule: cosine(warmup=10)\n  ema: 0.9\n";
+
+#[test]
+fn a_sampler_keeps_what_it_made_of_weights_only_while_they_last() {
+    let model = digits();
+    let host = Host::native().expect("this machine is supported");
+    let mut s = session(&model, 2, 1);
+    let fresh = |s: &Session| Sampling::new(s, &host, "sample").expect("it compiles").expect("there is a sampler");
+    let mut sampling = fresh(&s);
+    let mut before: Vec<f32> = Vec::new();
+    for step in 0..3 {
+        // The second draw of each kind finds the weights prepared, the first one after a step must not.
+        let drawn = [0, 1, 0].map(|draw| sampling.draw(&mut s, 5, draw));
+        assert_eq!(drawn[0], drawn[2], "step {step}");
+        assert_ne!(drawn[0], drawn[1], "step {step}");
+        assert_eq!(drawn[1], fresh(&s).draw(&mut s, 5, 1), "step {step}");
+        assert_ne!(drawn[0], before, "step {step}");
+        before = drawn[0].clone();
+        match step {
+            0 => train(&mut s, 1),
+            _by_hand => {
+                // The weight and its average.
+                let named = |i: &usize| s.program.states[*i].name.contains("G.conv_t_1.weight");
+                let all: Vec<usize> = (0..s.program.states.len()).filter(named).collect();
+                all.iter().for_each(|&i| s.memory.state_mut(StateId(i as u32)).fill(0.01));
+            }
+        }
+    }
+}
 
 #[test]
 fn every_stop_resumes_to_the_same_bits() {

@@ -35,6 +35,10 @@ pub struct Bench {
 const CYCLE: u64 = 64;
 /// Seconds spent on steps when their number is not given.
 const BUDGET: f64 = 3.0;
+/// Seconds spent on samples, and how many drawings are timed at least and at most. The time is the net's: noise is drawn before.
+const SAMPLE_BUDGET: f64 = 1.0;
+const FEWEST_SAMPLES: usize = 7;
+const MOST_SAMPLES: usize = 10_000;
 
 /// Runs the command.
 pub fn run(c: Bench) -> Result<(), Failure> {
@@ -86,13 +90,15 @@ pub fn run(c: Bench) -> Result<(), Failure> {
     let flops = (0..CYCLE).flat_map(|s| session.program.order(s)).map(|&p| of_phase(p)).sum::<usize>() / CYCLE as usize;
     let sample_ms = match Sampling::new(&session, &host, "sample").map_err(Failure::Limit)? {
         Some(mut sampling) => {
-            let mut times: Vec<f64> = (0..7)
-                .map(|i| {
-                    let start = Instant::now();
-                    sampling.draw(&mut session, 1, i);
-                    start.elapsed().as_secs_f64() * 1e3
-                })
-                .collect();
+            let (pool, program, memory) = session.parts();
+            let mut times = Vec::new();
+            let whole = Instant::now();
+            while times.len() < FEWEST_SAMPLES || times.len() < MOST_SAMPLES && whole.elapsed().as_secs_f64() < SAMPLE_BUDGET {
+                sampling.draw_noise(program, memory, 1, times.len() as u64);
+                let start = Instant::now();
+                sampling.compute(memory, pool);
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
             times.sort_by(f64::total_cmp);
             Some(times[times.len() / 2])
         }

@@ -1,7 +1,8 @@
-//! Walking a compiled plan with all threads of a pool.
+//! Walking a compiled plan with the threads of a pool.
 
 use super::buffer::Buffer;
 use super::denormals::FlushToZero;
+use super::team::{together, wait_until};
 use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
@@ -23,6 +24,8 @@ pub struct Memory {
     feeds: Vec<Buffer>,
     /// By [`ScalarId`].
     scalars: Vec<Buffer>,
+    /// Counts how often states may have changed.
+    changes: u64,
 }
 
 impl Memory {
@@ -32,6 +35,7 @@ impl Memory {
             states: program.states.iter().map(|s| Buffer::new(volume(&s.shape))).collect(),
             feeds: program.feeds.iter().map(|f| Buffer::new(volume(&f.shape))).collect(),
             scalars: program.scalars.iter().map(|_| Buffer::new(1)).collect(),
+            changes: 0,
         }
     }
 
@@ -42,6 +46,7 @@ impl Memory {
 
     /// A persistent tensor, to be written.
     pub fn state_mut(&mut self, id: StateId) -> &mut [f32] {
+        self.changes += 1;
         self.states[id.index()].slice_mut()
     }
 
@@ -73,6 +78,12 @@ pub struct Executable {
     literals: Vec<Buffer>,
     work: Vec<Work>,
     stages: Vec<Stage>,
+    /// Stages of lasting kernels.
+    lasting: usize,
+    /// The changes of the memory when they last ran.
+    prepared: Option<u64>,
+    /// Whether a run changes states.
+    updates: bool,
 }
 
 /// A kernel with its addresses.
@@ -114,6 +125,19 @@ struct Stage {
     starts: Vec<usize>,
 }
 
+impl Stage {
+    fn tasks(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+}
+
+/// How far a stage has come in a run: the next task nobody has claimed, and the number of tasks done.
+#[derive(Default)]
+struct Progress {
+    next: AtomicUsize,
+    done: AtomicUsize,
+}
+
 impl Executable {
     /// Compiles `plan` and binds it to `memory`.
     /// Errors: see [`compile`].
@@ -150,9 +174,15 @@ impl Executable {
             literals,
             work: Vec::new(),
             stages: Vec::new(),
+            lasting: 0,
+            prepared: None,
+            updates: false,
         };
         e.work = e.plan.kernels.iter().map(|k| e.bind(&k.kind, memory)).collect();
         e.stages = e.stages();
+        e.lasting = e.stages.iter().filter(|s| s.kernels.start < e.plan.lasting).count();
+        let written = e.plan.kernels.iter().flat_map(|k| &k.writes);
+        e.updates = written.into_iter().any(|b| matches!(e.plan.buffers[b.index()].home, Home::State(_)));
         Ok(e)
     }
 
@@ -257,31 +287,48 @@ impl Executable {
     /// Runs the plan on all threads of `pool`. `memory` must be the one it was bound to; its feeds and scalars must be set.
     pub fn run(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) {
         debug_assert!(memory.states.len() + memory.feeds.len() + memory.scalars.len() > 0);
-        let threads = pool.current_num_threads();
-        let counters: Vec<[AtomicUsize; 2]> = self.stages.iter().map(|_| [AtomicUsize::new(0), AtomicUsize::new(0)]).collect();
+        memory.changes += u64::from(self.updates);
+        let first = if self.prepared == Some(memory.changes) { self.lasting } else { 0 };
+        self.prepared = Some(memory.changes);
+        let stages = &self.stages[first..];
+        let progress: Vec<Progress> = stages.iter().map(|_| Progress::default()).collect();
         let this = &*self;
-        pool.broadcast(|_| {
-            let _flush = FlushToZero::enter();
-            for (stage, [next, done]) in this.stages.iter().zip(&counters) {
-                let total = stage.starts[stage.starts.len() - 1];
-                loop {
-                    let task = next.fetch_add(1, Ordering::Relaxed);
-                    if task >= total {
-                        break;
-                    }
-                    let k = stage.starts.partition_point(|&s| s <= task) - 1;
-                    // SAFETY: each task is claimed once, and all of the stages before are done.
-                    unsafe { this.task(stage.kernels.start + k, task - stage.starts[k]) };
-                }
-                // Release what this thread wrote; go on when everybody has.
-                done.fetch_add(1, Ordering::AcqRel);
-                wait_until(|| done.load(Ordering::Acquire) == threads);
-            }
-        });
+        if stages.iter().all(|s| s.tasks() == 1) {
+            // There is nothing to share: waking the others takes longer than many a small plan.
+            this.work_through(stages, &progress);
+        } else {
+            together(pool, pool.current_num_threads(), &|| this.work_through(stages, &progress));
+        }
     }
 
-    /// Seconds of each kernel of the plan, run one after the other on this thread.
+    /// One thread's part of a run: whatever task is free, stage by stage. A stage is over when its tasks are done, whoever did them: a thread that
+    /// the system has put aside between two tasks keeps nobody waiting.
+    fn work_through(&self, stages: &[Stage], progress: &[Progress]) {
+        let _flush = FlushToZero::enter();
+        for (stage, Progress { next, done }) in stages.iter().zip(progress) {
+            let total = stage.tasks();
+            let mut mine = 0;
+            loop {
+                let task = next.fetch_add(1, Ordering::Relaxed);
+                if task >= total {
+                    break;
+                }
+                let k = stage.starts.partition_point(|&s| s <= task) - 1;
+                // SAFETY: each task is claimed once, and all of the stages before are done.
+                unsafe { self.task(stage.kernels.start + k, task - stage.starts[k]) };
+                mine += 1;
+            }
+            // Release what this thread wrote; go on when everything is there.
+            if mine > 0 {
+                done.fetch_add(mine, Ordering::AcqRel);
+            }
+            wait_until(|| done.load(Ordering::Acquire) == total);
+        }
+    }
+
+    /// Seconds of each kernel of the plan, run one after the other on this thread: the least of a few runs, since others use the machine too.
     pub fn profile(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) -> Vec<f64> {
+        const RUNS: usize = 3;
         self.run(pool, memory);
         let _flush = FlushToZero::enter();
         let seconds = |k: usize| {
@@ -293,7 +340,8 @@ impl Executable {
             }
             start.elapsed().as_secs_f64()
         };
-        (0..self.work.len()).map(seconds).collect()
+        let runs: Vec<Vec<f64>> = (0..RUNS).map(|_| (0..self.work.len()).map(seconds).collect()).collect();
+        (0..self.work.len()).map(|k| runs.iter().map(|r| r[k]).fold(f64::INFINITY, f64::min)).collect()
     }
 
     /// # Safety
@@ -391,17 +439,4 @@ fn epilogue_rows(images: usize, nest: &Nest, task: &crate::kernels::Task) -> Ran
     let (all, grid) = (nest.dims[0].size, task.grid_rows);
     let stride = all.div_ceil(grid);
     (task.rows.start * stride).min(all)..(task.rows.end * stride).min(all)
-}
-
-/// Spins for a while and then lets others run: threads may outnumber cores.
-fn wait_until(condition: impl Fn() -> bool) {
-    let mut spins = 0u32;
-    while !condition() {
-        spins += 1;
-        if spins < 4096 {
-            std::hint::spin_loop();
-        } else {
-            std::thread::yield_now();
-        }
-    }
 }

@@ -1,12 +1,13 @@
 //! Running compiled plans: memory, threads, random numbers.
 //!
-//! All threads of the pool walk a plan together, stage by stage. Tasks of a stage are claimed one by one; because a task
+//! The calling thread and those of the pool walk a plan together, stage by stage. Tasks of a stage are claimed one by one; because a task
 //! owns what it writes and computes it in a fixed order, the result does not depend on who claims what.
 
 mod buffer;
 mod denormals;
 mod execute;
 pub mod random;
+mod team;
 
 pub use buffer::Buffer;
 pub use execute::{Executable, Memory};

@@ -1,4 +1,5 @@
-//! The static memory plan: buffers that are never alive at the same stage may share a place in the arena.
+//! The static memory plan: buffers that are never alive at the same stage may share a place in the arena. What lasting kernels leave to others
+//! is alive throughout.
 
 use super::order::Ordered;
 use super::{Home, Plan};
@@ -9,12 +10,18 @@ const LINE: usize = 16;
 
 /// Places every buffer of the arena.
 pub fn place(graph: Graph, ordered: Ordered) -> Plan {
-    let Ordered { kernels, mut buffers, results } = ordered;
+    let Ordered { kernels, lasting, mut buffers, results } = ordered;
     let mut alive: Vec<Option<(usize, usize)>> = vec![None; buffers.len()];
     for k in &kernels {
         for b in k.reads.iter().chain(&k.writes) {
             let (first, last) = alive[b.index()].unwrap_or((k.stage, k.stage));
             alive[b.index()] = Some((first.min(k.stage), last.max(k.stage)));
+        }
+    }
+    let end = kernels.last().map_or(0, |k| k.stage);
+    for b in kernels.iter().take(lasting).flat_map(|k| &k.writes) {
+        if kernels.iter().skip(lasting).any(|k| k.reads.contains(b)) {
+            alive[b.index()] = alive[b.index()].map(|_| (0, end));
         }
     }
     // Large ones first, each at the lowest place that is free for its whole life.
@@ -42,5 +49,5 @@ pub fn place(graph: Graph, ordered: Ordered) -> Plan {
         buffers[b].home = Home::Arena(at);
         arena = arena.max(at + size);
     }
-    Plan { graph, buffers, kernels, arena, results }
+    Plan { graph, buffers, kernels, lasting, arena, results }
 }

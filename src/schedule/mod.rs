@@ -52,6 +52,8 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// Kernels in order.
     pub kernels: Vec<Kernel>,
+    /// How many of the first kernels need not run again until a state changes: a sampler's weights are packed once.
+    pub lasting: usize,
     /// Elements of the arena.
     pub arena: usize,
     /// Results: name and buffer.

@@ -1,12 +1,17 @@
 //! Stages: a kernel runs in the first stage after everything it waits for.
+//!
+//! On exit the lasting kernels, whose results are the same in every run until somebody changes a state, have the first stages to themselves.
+//! A plan that updates states has none: its next run starts from others.
 
 use super::emit::{Emitted, Raw};
-use super::{Buffer, BufferId, Kernel};
+use super::{Buffer, BufferId, Home, Kernel};
 
 /// Kernels with stages, in order of them.
 pub struct Ordered {
     /// All kernels.
     pub kernels: Vec<Kernel>,
+    /// How many of the first of them are lasting.
+    pub lasting: usize,
     /// All buffers.
     pub buffers: Vec<Buffer>,
     /// Results: name and buffer.
@@ -20,13 +25,48 @@ pub fn into_stages(emitted: Emitted) -> Ordered {
     for k in 0..kernels.len() {
         stage_of(&kernels, &mut stages, k);
     }
+    let lasting = lasting(&kernels, &buffers);
+    let last = lasting.iter().zip(&stages).filter(|(l, _)| **l).filter_map(|(_, s)| *s).max();
+    let first = last.map_or(0, |s| s + 1);
     let mut ordered: Vec<Kernel> = kernels
         .into_iter()
         .zip(stages)
-        .map(|(raw, stage)| Kernel { kind: raw.kind, stage: stage.unwrap_or(0), reads: raw.reads, writes: raw.writes })
+        .zip(&lasting)
+        .map(|((raw, stage), lasts)| {
+            let stage = stage.unwrap_or(0) + if *lasts { 0 } else { first };
+            Kernel { kind: raw.kind, stage, reads: raw.reads, writes: raw.writes }
+        })
         .collect();
     ordered.sort_by_key(|k| k.stage);
-    Ordered { kernels: ordered, buffers, results }
+    let lasting = lasting.into_iter().filter(|l| *l).count();
+    Ordered { kernels: ordered, lasting, buffers, results }
+}
+
+/// Which kernels are lasting: they read states, literals and what other lasting kernels leave in the arena, and share what they write with no
+/// other kernel.
+fn lasting(kernels: &[Raw], buffers: &[Buffer]) -> Vec<bool> {
+    let home = |b: BufferId| buffers[b.index()].home;
+    let updates = kernels.iter().flat_map(|k| &k.writes).any(|&b| matches!(home(b), Home::State(_)));
+    let mut lasting = vec![!updates; kernels.len()];
+    let mut passing = vec![false; buffers.len()];
+    // What one kernel turns out to be decides for those beside and after it, until nothing changes.
+    loop {
+        let before = lasting.iter().filter(|l| **l).count();
+        for (k, lasts) in kernels.iter().zip(&mut lasting) {
+            *lasts &= k.writes.iter().all(|&b| home(b) == Home::Arena(0) && !passing[b.index()]);
+            *lasts &= k.reads.iter().all(|&b| match home(b) {
+                Home::State(_) | Home::Literal(_) => true,
+                Home::Arena(_) => !passing[b.index()],
+                Home::Feed(_) | Home::Scalar(_) | Home::Result => false,
+            });
+            if !*lasts {
+                k.writes.iter().for_each(|b| passing[b.index()] = true);
+            }
+        }
+        if before == lasting.iter().filter(|l| **l).count() {
+            return lasting;
+        }
+    }
 }
 
 /// Depth-first with a stack of its own: chains of kernels can be long.

@@ -86,9 +86,14 @@ impl Sampling {
         }
     }
 
+    /// Computes samples of the feeds as they are, and leaves them where [`Sampling::run`] fetches them: what the net itself takes.
+    pub fn compute(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) {
+        self.executable.run(pool, memory);
+    }
+
     /// Runs on the feeds as they are; the samples are in PyTorch's layout.
     pub fn run(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) -> Vec<f32> {
-        self.executable.run(pool, memory);
+        self.compute(memory, pool);
         self.executable.result(&self.output).map(|x| to_torch(&self.layout, x)).unwrap_or_default()
     }
 }

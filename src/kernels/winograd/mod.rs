@@ -119,7 +119,12 @@ pub unsafe fn transform(w: &Winograd, kernel: &MicroKernel, source: *const f32, 
                 for (q, part) in w.parts.iter().enumerate() {
                     let to = target.add(q * work.products * all * w.inputs);
                     let first = image * w.tiles_of_image() + row * w.tiles[1];
-                    work.image_row(source, part, image, row, 0..w.inputs, to.add(first * w.inputs), w.inputs, all * w.inputs);
+                    let some = work.inputs_at_once();
+                    for c in (0..w.inputs).step_by(some) {
+                        let inputs = c..(c + some).min(w.inputs);
+                        let (len, to) = (inputs.len(), to.add(all * c));
+                        work.image_row(source, part, image, row, inputs, to.add(first * len), len, all * w.inputs);
+                    }
                 }
             }
             Order::Gradient => work.small_row(source, target, task / w.tiles[0], task % w.tiles[0]),
@@ -148,6 +153,11 @@ pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTa
 impl<'w> Work<'w> {
     fn new(w: &'w Winograd, kernel: &'w MicroKernel) -> Work<'w> {
         Work { w, kernel, routines: routines(w.form, kernel.vector), products: w.form.products() }
+    }
+
+    /// Inputs that are taken through all stages together, ordered by channel: what becomes of them lies together too.
+    fn inputs_at_once(&self) -> usize {
+        FILTER_INPUTS.min(self.w.inputs)
     }
 
     /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
@@ -369,7 +379,7 @@ impl<'w> Work<'w> {
     unsafe fn by_channel(&self, task: &WinogradTask, v: *const f32, filter: *const f32, c: *mut f32) {
         let (w, width, group) = (self.w, self.kernel.columns, self.w.group());
         let tiles = w.images * w.tiles_of_image();
-        let some = FILTER_INPUTS.min(w.inputs);
+        let some = self.inputs_at_once();
         let filters_step = some * width + APART;
         let held_step = tiles * width + APART;
         scratch([self.products * filters_step, self.products * held_step], |[u, held]| {
@@ -386,8 +396,8 @@ impl<'w> Work<'w> {
                                         self.kernel,
                                         &Product {
                                             rows: tiles,
-                                            a: v.add((q * self.products + f) * tiles * w.inputs + c),
-                                            a_row: w.inputs,
+                                            a: v.add((q * self.products + f) * tiles * w.inputs + tiles * c),
+                                            a_row: inputs.len(),
                                             a_step: 1,
                                             a_segment: 0,
                                             segments: 1,
