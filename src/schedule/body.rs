@@ -1,9 +1,9 @@
 //! The body of one loop: values to instructions, stored values to accesses.
 
 use super::BufferId;
-use super::fuse::Loop;
+use super::fuse::{Loop, shown};
 use super::nest::{Access, Dim, Inst, Nest, Reduction, Reg, Store};
-use super::views::{Views, contiguous, is_elementwise};
+use super::views::{Class, Views, contiguous, is_elementwise};
 use crate::graph::{Graph, Op, Value};
 use std::collections::HashMap;
 
@@ -53,6 +53,7 @@ impl<'a> NestBuilder<'a> {
                 }
                 Op::Transpose(_) | Op::Broadcast | Op::Slice { .. } => {
                     let value = self.load_through(v);
+                    self.regs.insert(v, value);
                     let access = self.access(v);
                     self.store(value, access);
                 }
@@ -142,6 +143,7 @@ impl<'a> NestBuilder<'a> {
         let r = match &self.graph.node(v).op {
             Op::Const(bits) => self.push(Inst::Const(*bits)),
             op if is_elementwise(op) && !self.views.is_stored(v) => self.compute(v),
+            _ if let Some(r) = self.made_here(v) => r,
             _ => {
                 let access = self.access(v);
                 self.load(access)
@@ -149,6 +151,13 @@ impl<'a> NestBuilder<'a> {
         };
         self.regs.insert(v, r);
         r
+    }
+
+    /// The register of the value that the view `v` shows at the same index, where this loop has computed it: it is not in memory yet.
+    fn made_here(&self, v: Value) -> Option<Reg> {
+        let Class::View(view) = &self.views.class[v.index()] else { return None };
+        let read = shown(self.graph, self.views, v, view);
+        if read.aligned && self.l.values.contains(&read.base) { self.regs.get(&read.base).copied() } else { None }
     }
 
     fn compute(&mut self, v: Value) -> Reg {

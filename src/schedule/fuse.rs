@@ -5,7 +5,7 @@
 
 use super::Target;
 use super::narrow::Narrow;
-use super::views::{Class, Views, contiguous, is_elementwise, same_walk};
+use super::views::{Class, View, Views, contiguous, is_elementwise, same_walk};
 use super::winograd::{Order, Winograd};
 use crate::graph::{Graph, Op, Role, Source, StateId, Value, typed_id, volume};
 use std::collections::{BTreeSet, HashMap};
@@ -139,13 +139,23 @@ fn collect(graph: &Graph, views: &Views, v: Value, reads: &mut BTreeSet<Read>) {
             reads.insert(Read { base: v, aligned: true });
         }
         Class::View(view) => {
-            let aligned = graph.shape(v) == graph.shape(view.base)
-                && view.offset == 0
-                && same_walk(graph.shape(v), &view.strides, &contiguous(graph.shape(v)));
-            reads.insert(Read { base: view.base, aligned });
+            reads.insert(shown(graph, views, v, view));
         }
         Class::Inline => graph.node(v).args.iter().for_each(|&a| collect(graph, views, a, reads)),
     }
+}
+
+/// The stored value that the view `v` shows: what has to be computed before, wherever it is placed. The image around it may come later.
+pub fn shown(graph: &Graph, views: &Views, v: Value, view: &View) -> Read {
+    let mut base = v;
+    while let Class::View(_) = views.class[base.index()] {
+        base = graph.node(base).args[0];
+    }
+    let aligned = view.base == base
+        && graph.shape(v) == graph.shape(base)
+        && view.offset == 0
+        && same_walk(graph.shape(v), &view.strides, &contiguous(graph.shape(v)));
+    Read { base, aligned }
 }
 
 impl Fuser<'_> {

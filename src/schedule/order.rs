@@ -1,10 +1,11 @@
-//! Stages: a kernel runs in the first stage after everything it waits for.
+//! Stages: a kernel runs in the first stage after everything it waits for; one that only prepares something for others, in the last stage
+//! before the first of them, so that what it makes is in memory for a short time and still in cache.
 //!
 //! On exit the lasting kernels, whose results are the same in every run until somebody changes a state, have the first stages to themselves.
 //! A plan that updates states has none: its next run starts from others.
 
 use super::emit::{Emitted, Raw};
-use super::{Buffer, BufferId, Home, Kernel};
+use super::{Buffer, BufferId, Home, Kernel, Kind};
 
 /// Kernels with stages, in order of them.
 pub struct Ordered {
@@ -25,21 +26,46 @@ pub fn into_stages(emitted: Emitted) -> Ordered {
     for k in 0..kernels.len() {
         stage_of(&kernels, &mut stages, k);
     }
+    let mut stages: Vec<usize> = stages.into_iter().map(|s| s.unwrap_or(0)).collect();
     let lasting = lasting(&kernels, &buffers);
-    let last = lasting.iter().zip(&stages).filter(|(l, _)| **l).filter_map(|(_, s)| *s).max();
+    delay(&kernels, &lasting, &mut stages);
+    let last = lasting.iter().zip(&stages).filter(|(l, _)| **l).map(|(_, s)| *s).max();
     let first = last.map_or(0, |s| s + 1);
     let mut ordered: Vec<Kernel> = kernels
         .into_iter()
         .zip(stages)
         .zip(&lasting)
         .map(|((raw, stage), lasts)| {
-            let stage = stage.unwrap_or(0) + if *lasts { 0 } else { first };
+            let stage = stage + if *lasts { 0 } else { first };
             Kernel { kind: raw.kind, stage, reads: raw.reads, writes: raw.writes }
         })
         .collect();
     ordered.sort_by_key(|k| k.stage);
     let lasting = lasting.into_iter().filter(|l| *l).count();
     Ordered { kernels: ordered, lasting, buffers, results }
+}
+
+/// Moves kernels that only prepare something to the stage before the first that waits for them.
+fn delay(kernels: &[Raw], lasting: &[bool], stages: &mut [usize]) {
+    let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); kernels.len()];
+    for (k, raw) in kernels.iter().enumerate() {
+        raw.after.iter().for_each(|&a| waiting[a].push(k));
+    }
+    // Those that run last first: they may wait for others that only prepare.
+    let mut order: Vec<usize> = (0..kernels.len()).collect();
+    order.sort_by_key(|&k| std::cmp::Reverse((stages[k], k)));
+    for k in order {
+        let prepares = match kernels[k].kind {
+            Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => true,
+            Kind::Nest(..) | Kind::Tiles(..) | Kind::Winograd(..) | Kind::Narrow(..) => false,
+        };
+        if let Some(first) = waiting[k].iter().map(|&w| stages[w]).min()
+            && prepares
+            && !lasting[k]
+        {
+            stages[k] = first - 1;
+        }
+    }
 }
 
 /// Which kernels are lasting: they read states, literals and what other lasting kernels leave in the arena, and share what they write with no

@@ -19,8 +19,9 @@ use transforms::MOST;
 const TASK_TILES: usize = 64;
 /// Numbers added to strides.
 const APART: usize = 16;
-/// Inputs whose filters are transformed together, where a task transforms its own.
-const FILTER_INPUTS: usize = 128;
+/// Inputs whose filters are transformed together, where a task transforms its own, and outputs: one pass over the tiles is for so many.
+const FILTER_INPUTS: usize = 64;
+const FILTER_OUTPUTS: usize = 32;
 /// Channels of the big image in a task of a filter gradient.
 const GRADIENT_INPUTS: usize = 32;
 /// Most channels of the small image in a task of a filter gradient.
@@ -63,7 +64,12 @@ pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel) -> Vec<WinogradTask> {
             (0..images).step_by(some).flat_map(task).collect()
         }
         Order::ByChannel => {
-            (0..panels).map(|p| WinogradTask { images: 0..images, rows: 0..rows, panels: p..p + 1, gradient: None }).collect()
+            let some = (FILTER_OUTPUTS / kernel.columns).max(1);
+            let task = |p: usize| {
+                let panels = p..(p + some).min(panels);
+                WinogradTask { images: 0..images, rows: 0..rows, panels, gradient: None }
+            };
+            (0..panels).step_by(some).map(task).collect()
         }
         Order::Gradient => {
             let most = (GRADIENT_OUTPUTS / kernel.columns).max(1);
@@ -382,39 +388,47 @@ impl<'w> Work<'w> {
         let some = self.inputs_at_once();
         let filters_step = some * width + APART;
         let held_step = tiles * width + APART;
-        scratch([self.products * filters_step, self.products * held_step], |[u, held]| {
-            for panel in task.panels.clone() {
-                for first in (0..w.parts.len()).step_by(group) {
-                    for q in first..first + group {
-                        for c in (0..w.inputs).step_by(some) {
-                            let inputs = c..(c + some).min(w.inputs);
-                            // SAFETY: the memory has room for the filters of these inputs and for all products.
+        let (filters_panel, held_panel) = (self.products * filters_step, self.products * held_step);
+        let panels = task.panels.len();
+        scratch([panels * filters_panel, panels * held_panel], |[u, held]| {
+            for first in (0..w.parts.len()).step_by(group) {
+                for q in first..first + group {
+                    for c in (0..w.inputs).step_by(some) {
+                        let inputs = c..(c + some).min(w.inputs);
+                        for (n, panel) in task.panels.clone().enumerate() {
+                            // SAFETY: the memory has room for the filters of these inputs.
+                            unsafe { self.panel(filter, q, panel, inputs.clone(), u.add(n * filters_panel), filters_step) };
+                        }
+                        for (f, n) in (0..self.products).flat_map(|f| (0..panels).map(move |n| (f, n))) {
+                            // SAFETY: the memory has room for all products.
                             unsafe {
-                                self.panel(filter, q, panel, inputs.clone(), u, filters_step);
-                                for f in 0..self.products {
-                                    multiply(
-                                        self.kernel,
-                                        &Product {
-                                            rows: tiles,
-                                            a: v.add((q * self.products + f) * tiles * w.inputs + tiles * c),
-                                            a_row: inputs.len(),
-                                            a_step: 1,
-                                            a_segment: 0,
-                                            segments: 1,
-                                            k: inputs.len(),
-                                            b: u.add(f * filters_step),
-                                            c: held.add(f * held_step),
-                                            c_row: width,
-                                            accumulate: q > first || c > 0,
-                                        },
-                                    );
-                                }
+                                multiply(
+                                    self.kernel,
+                                    &Product {
+                                        rows: tiles,
+                                        a: v.add((q * self.products + f) * tiles * w.inputs + tiles * c),
+                                        a_row: inputs.len(),
+                                        a_step: 1,
+                                        a_segment: 0,
+                                        segments: 1,
+                                        k: inputs.len(),
+                                        b: u.add(n * filters_panel + f * filters_step),
+                                        c: held.add(n * held_panel + f * held_step),
+                                        c_row: width,
+                                        accumulate: q > first || c > 0,
+                                    },
+                                );
                             }
                         }
                     }
+                }
+                for (n, panel) in task.panels.clone().enumerate() {
                     let channels = panel * width..(panel + 1) * width;
                     // SAFETY: the products of all tiles.
-                    unsafe { self.results(task, &w.parts[first], held, [width, held_step], c, channels) };
+                    unsafe {
+                        let from = held.add(n * held_panel);
+                        self.results(task, &w.parts[first], from, [width, held_step], c, channels);
+                    }
                 }
             }
         });
