@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{interpret, run};
+use common::{interpret, run, run_for};
 use ganc::codegen::Host;
 use ganc::graph::{Builder, Conv, FeedId, Graph, Op, Role, Sink, Source, Unary};
 use ganc::schedule::winograd::{Order, Winograd};
@@ -124,6 +124,36 @@ fn every_order_and_form_agrees_with_the_interpreter() {
         for order in [Order::ByImage, Order::ByChannel] {
             for form in ["F42", "F43"] {
                 assert!(seen.contains(&format!("{form} {order:?}")), "{form} {order:?} on {}: {seen:?}", host.kernel.name);
+            }
+        }
+    }
+}
+
+/// How much larger Winograd's error may be than that of direct computation: the larger its tiles, the more.
+const LOSS: &[(Case, f64)] = &[
+    (Case(9, [2, 2], [64, 64], 4, 2, 1), 3.0),
+    (Case(8, [8, 8], [64, 128], 4, 2, 1), 6.0),
+    (Case(9, [2, 2], [64, 64], 3, 1, 1), 3.0),
+    (Case(2, [16, 16], [128, 128], 3, 1, 1), 8.0),
+];
+
+#[test]
+fn the_price_of_minimal_filtering_is_small() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    for host in hosts() {
+        for (i, (case, most)) in LOSS.iter().enumerate() {
+            for role in [Role::Forward, Role::InputGrad, Role::FilterGrad] {
+                let graph = case.graph(role, false);
+                let [used] = &chosen(&graph, &host)[..] else { panic!("case {i} {role:?} is computed directly") };
+                let expected = &interpret::<f64>(&graph, i as u64)[0];
+                let target = host.target();
+                let [winograd, direct] = [true, false].map(|winograd| {
+                    let found = run_for(schedule::Target { winograd, ..target }, &graph, i as u64, &host, &pool);
+                    errors(&found[0], expected)[1]
+                });
+                println!("{}, {role:?}, {}: error {winograd:.1e}, direct {direct:.1e}", used.label(), host.kernel.name);
+                assert_ne!(winograd, direct, "case {i} {role:?}: the two are the same computation");
+                assert!(winograd < most * direct, "case {i} {role:?}: {winograd:e} against {direct:e}");
             }
         }
     }

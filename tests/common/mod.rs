@@ -81,6 +81,11 @@ pub fn program(graph: &Graph) -> Program {
 
 /// Schedules, compiles and runs `graph` on the feeds of `seed`; outputs in the order of the graph.
 pub fn run(graph: &Graph, seed: u64, host: &Host, pool: &rayon::ThreadPool) -> Vec<Vec<f32>> {
+    run_for(host.target(), graph, seed, host, pool)
+}
+
+/// As [`run`], scheduled for another target that the host can serve.
+pub fn run_for(target: schedule::Target, graph: &Graph, seed: u64, host: &Host, pool: &rayon::ThreadPool) -> Vec<Vec<f32>> {
     let program = program(graph);
     let mut memory = Memory::new(&program);
     for i in 0..program.feeds.len() {
@@ -89,7 +94,7 @@ pub fn run(graph: &Graph, seed: u64, host: &Host, pool: &rayon::ThreadPool) -> V
         let len = x.len();
         x.copy_from_slice(&feed_values(seed, id, len));
     }
-    let plan = schedule::plan(graph, host.target());
+    let plan = schedule::plan(graph, target);
     let mut e = Executable::new(plan, host, &mut memory).expect("the plan compiles");
     // Twice: the second run meets memory that the first one used, and must not need it.
     let mut runs = [(); 2].map(|()| -> Vec<Vec<f32>> {
