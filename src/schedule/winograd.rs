@@ -110,6 +110,8 @@ pub struct Winograd {
 
 /// Tiles of a batch up to which work is ordered by channel.
 const FEW_TILES: usize = 128;
+/// Fewest tiles of a batch: with fewer, transforming filters takes longer than what it saves.
+const FEWEST_TILES: usize = 16;
 /// Fewest channels on both sides.
 const FEWEST_CHANNELS: usize = 32;
 /// How many times fewer products must be needed.
@@ -163,6 +165,9 @@ impl Winograd {
         let form = Form::best(taps, grid)?;
         let tiles = grid.map(|n| n.div_ceil(form.results()));
         let all = tiles[0] * tiles[1] * images;
+        if all < FEWEST_TILES {
+            return None;
+        }
         let order = match c.role {
             Role::FilterGrad => Order::Gradient,
             Role::Forward | Role::InputGrad if all <= FEW_TILES => Order::ByChannel,
