@@ -19,7 +19,9 @@ pub mod winograd;
 
 pub use views::contiguous;
 
+use crate::build::Program;
 use crate::graph::{FeedId, Graph, LiteralId, ScalarId, Sink, StateId, typed_id};
+use crate::opt;
 use narrow::NarrowJob;
 use nest::Nest;
 use tiles::{Pack, Tiles};
@@ -164,9 +166,16 @@ pub struct Border {
     pub inner: Vec<usize>,
 }
 
-/// Schedules `graph` for a host.
+/// Rewrites and schedules `graph`, one of `program`'s, for a host. Whatever is run or shown of a program is scheduled here, so that what
+/// its spec asks of the computation holds everywhere.
+pub fn plan_of(program: &Program, graph: &Graph, host: Target) -> Plan {
+    let target = Target { winograd: host.winograd && !program.exact_conv, ..host };
+    plan(&opt::lower(graph), target)
+}
+
+/// Schedules `graph`, which is rewritten already, for a host.
 pub fn plan(graph: &Graph, target: Target) -> Plan {
-    let graph = crate::opt::after_grad(&lower::run(graph));
+    let graph = opt::after_grad(&lower::run(graph));
     let views = views::analyse(&graph);
     let fusion = fuse::fuse(&graph, &views, target);
     let emitted = emit::emit(&graph, &views, &fusion, target);
