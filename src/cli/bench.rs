@@ -4,7 +4,8 @@ use super::{Failure, SpecArgs, host, model, out};
 use crate::driver;
 use crate::graph::FeedId;
 use crate::runtime::random::Stream;
-use crate::schedule::Kind;
+use crate::schedule::Kernel;
+use crate::schedule::text::heading;
 use crate::train::{Options, Sampling, Session};
 use serde_json::json;
 use std::time::Instant;
@@ -73,14 +74,8 @@ pub fn run(c: Bench) -> Result<(), Failure> {
     times.sort_by(f64::total_cmp);
     let (least, median) = (times[0], times[times.len() / 2]);
     let of_phase = |p: usize| {
-        let kernels = session.phases()[p].plan().kernels.iter();
-        let flops = kernels.map(|k| match &k.kind {
-            Kind::Tiles(t, _) => t.flops(),
-            Kind::Winograd(f, _) => f.winograd.flops(),
-            Kind::Narrow(j, _) => j.narrow.flops(),
-            Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => 0,
-        });
-        flops.sum::<usize>()
+        let plan = session.phases()[p].plan();
+        plan.kernels.iter().map(|k| k.work(plan.target.columns).products).sum::<usize>()
     };
     // Parts of an objective that count in some steps only are shared out over all steps.
     let flops = (0..CYCLE).flat_map(|s| session.program.order(s)).map(|&p| of_phase(p)).sum::<usize>() / CYCLE as usize;
@@ -145,17 +140,14 @@ fn profile(session: &mut Session) -> String {
         let name = &session.program.phases[phase].name;
         let total: f64 = seconds.iter().sum();
         text += &format!("phase {name}: {:.3} ms on one thread\n", total * 1e3);
-        let listing = crate::schedule::text::print(plan);
-        let mut rows: Vec<(f64, &Kind, &str)> =
-            seconds.iter().zip(&plan.kernels).zip(listing.lines().skip(1)).map(|((&s, k), line)| (s, &k.kind, line)).collect();
+        let mut rows: Vec<(f64, &Kernel)> = seconds.into_iter().zip(&plan.kernels).collect();
         rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-        for (s, kind, line) in rows.into_iter().take(SHOWN) {
-            let rate = match kind {
-                Kind::Tiles(t, _) => format!("{:6.1} GFLOP/s", t.flops() as f64 / s / 1e9),
-                Kind::Winograd(f, _) => format!("{:6.1} GFLOP/s", f.winograd.flops() as f64 / s / 1e9),
-                Kind::Narrow(j, _) => format!("{:6.1} GFLOP/s", j.narrow.flops() as f64 / s / 1e9),
-                Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => String::new(),
+        for (s, kernel) in rows.into_iter().take(SHOWN) {
+            let rate = match kernel.work(plan.target.columns).products {
+                0 => String::new(),
+                flops => format!("{:6.1} GFLOP/s", flops as f64 / s / 1e9),
             };
+            let line = format!("stage {:3} {}", kernel.stage, heading(plan, kernel));
             let line: String = line.chars().take(WIDTH).collect();
             text += &format!("{:9.3} ms {rate:14} {line}\n", s * 1e3);
         }

@@ -6,6 +6,7 @@
 
 mod body;
 mod emit;
+pub mod ends;
 mod fuse;
 mod lower;
 mod memory;
@@ -16,12 +17,14 @@ pub mod text;
 pub mod tiles;
 mod views;
 pub mod winograd;
+pub mod work;
 
 pub use views::contiguous;
 
 use crate::build::Program;
 use crate::graph::{FeedId, Graph, LiteralId, ScalarId, Sink, StateId, typed_id};
 use crate::opt;
+use ends::Reason;
 use narrow::NarrowJob;
 use nest::Nest;
 use tiles::{Pack, Tiles};
@@ -50,6 +53,8 @@ pub struct Target {
 pub struct Plan {
     /// The graph after lowering, which the buffers' names refer to.
     pub graph: Graph,
+    /// What it was scheduled for.
+    pub target: Target,
     /// All buffers.
     pub buffers: Vec<Buffer>,
     /// Kernels in order.
@@ -97,6 +102,8 @@ pub struct Kernel {
     pub reads: Vec<BufferId>,
     /// Buffers it writes.
     pub writes: Vec<BufferId>,
+    /// Why what it makes goes to memory instead of being used on the way, as fusion noted it.
+    pub ends: Vec<Reason>,
 }
 
 /// What a kernel does.
@@ -180,7 +187,7 @@ pub fn plan(graph: &Graph, target: Target) -> Plan {
     let fusion = fuse::fuse(&graph, &views, target);
     let emitted = emit::emit(&graph, &views, &fusion, target);
     let ordered = order::into_stages(emitted);
-    memory::place(graph, ordered)
+    memory::place(graph, target, ordered)
 }
 
 /// The states a graph updates.

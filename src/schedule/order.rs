@@ -23,7 +23,13 @@ pub fn into_stages(emitted: Emitted) -> Ordered {
     let mut ordered: Vec<Kernel> = kernels
         .into_iter()
         .zip(stages)
-        .map(|(raw, stage)| Kernel { kind: raw.kind, stage: stage.unwrap_or(0), reads: raw.reads, writes: raw.writes })
+        .map(|(raw, stage)| Kernel {
+            kind: raw.kind,
+            stage: stage.unwrap_or(0),
+            reads: raw.reads,
+            writes: raw.writes,
+            ends: raw.ends,
+        })
         .collect();
     ordered.sort_by_key(|k| k.stage);
     Ordered { kernels: ordered, buffers, results }
