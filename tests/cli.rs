@@ -490,3 +490,47 @@ fn pages_and_scripts_are_printed() {
     }
     assert!(bench["step_ms"]["min"].as_f64() <= bench["step_ms"]["median"].as_f64(), "{bench}");
 }
+
+#[test]
+fn bench_tells_where_the_time_goes() {
+    let f = Folder::new();
+    let args = ["bench", "dcgan.gan", "--set", "let.f=16", "--batch", "2", "--steps", "1", "--threads", "1", "--kernels"];
+    let output = f.run(&[&args[..], &["--json"]].concat());
+    assert!(output.status.success() && output.stderr.is_empty(), "JSON alone: {}", String::from_utf8_lossy(&output.stderr));
+    let bench: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let number = |row: &serde_json::Value, key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(b.abs());
+    let rows = |key: &str| bench[key].as_array().unwrap_or_else(|| panic!("{key}: {bench}"));
+    let (kinds, longest, peak) = (rows("kernels"), rows("groups"), number(&bench, "peak_gflops"));
+    for row in kinds.iter().chain(longest) {
+        let (ms, rate) = (number(row, "ms"), number(row, "gflops"));
+        assert!(ms > 0.0 && number(row, "share") > 0.0 && number(row, "share") <= 1.0, "{row}");
+        assert!(near(rate, number(row, "gflop") * 1e3 / ms) && number(row, "gb_per_s") > 0.0, "{row}");
+        // Where there is no hand-written micro-kernel, nothing is known of the peak.
+        let share = row["share_of_peak"].as_f64();
+        assert!(if peak > 0.0 { share.is_some_and(|s| near(s, rate / peak)) } else { share.is_none() }, "{row}");
+    }
+    // By kind they are all that a step does; the longest kernels are some of it, in order.
+    let sum = |key: &str| kinds.iter().map(|k| number(k, key)).sum::<f64>();
+    assert!(near(sum("share"), 1.0) && sum("gflop") >= number(&bench, "gflop_per_step"), "{bench}");
+    assert!(!longest.is_empty() && longest.is_sorted_by(|a, b| number(a, "ms") >= number(b, "ms")), "{bench}");
+    for kind in kinds {
+        let own = longest.iter().filter(|g| g["kind"] == kind["kind"]);
+        let (count, ms) = own.fold((0, 0.0), |(n, ms), g| (n + 1, ms + number(g, "ms")));
+        assert!(f64::from(count) <= number(kind, "count") && ms <= number(kind, "ms") * (1.0 + 1e-6), "{kind}");
+    }
+    let names: Vec<&str> = kinds.iter().filter_map(|k| k["kind"].as_str()).collect();
+    for name in ["product", "direct convolution", "taps as columns", "nest", "pack", "border"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    for g in longest {
+        assert_eq!(g["phase"], "D+G");
+        assert!(names.iter().any(|n| g["kind"] == *n) && g["label"].as_str().is_some_and(|l| !l.is_empty()), "{g}");
+    }
+    let text = String::from_utf8(f.run(&args).stderr).expect("text");
+    assert!(text.contains("phase D+G: ") && text.contains("an average step: ") && text.contains(" x nest\n"), "{text}");
+    assert_eq!(text.contains("% of peak"), peak > 0.0, "{text}");
+    // Without being asked for, they are not there.
+    let plain = f.good(&["bench", "ring.gan", "--batch", "8", "--steps", "1", "--json"]);
+    assert!(!plain.contains("\"kernels\"") && !plain.contains("\"groups\""), "{plain}");
+}

@@ -39,6 +39,7 @@ pub fn build(model: &Model, batch: usize) -> Program {
         orders,
         players: model.players.iter().map(|p| p.name.clone()).collect(),
         samplers,
+        exact_conv: model.train.exact_conv,
     }
 }
 

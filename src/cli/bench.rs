@@ -1,11 +1,11 @@
 //! `ganc bench`: how long compiling, a step and sampling take here.
 
+use super::profile::Profile;
 use super::{Failure, SpecArgs, host, model, out};
 use crate::driver;
 use crate::graph::FeedId;
 use crate::runtime::random::Stream;
-use crate::schedule::Kind;
-use crate::train::{Options, Sampling, Session};
+use crate::train::{Options, Sampling};
 use serde_json::json;
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ pub struct Bench {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Print where the time of a step goes, kernel by kernel, on one thread
+    /// Tell where the time of a step goes, by kernel and by kind of kernel, on one thread
     #[arg(long)]
     kernels: bool,
 }
@@ -76,18 +76,14 @@ pub fn run(c: Bench) -> Result<(), Failure> {
     }
     times.sort_by(f64::total_cmp);
     let (least, median) = (times[0], times[times.len() / 2]);
-    let of_phase = |p: usize| {
-        let kernels = session.phases()[p].plan().kernels.iter();
-        let flops = kernels.map(|k| match &k.kind {
-            Kind::Tiles(t, _) => t.flops(),
-            Kind::Winograd(f, _) => f.winograd.flops(),
-            Kind::Narrow(j, _) => j.narrow.flops(),
-            Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => 0,
-        });
-        flops.sum::<usize>()
-    };
     // Parts of an objective that count in some steps only are shared out over all steps.
-    let flops = (0..CYCLE).flat_map(|s| session.program.order(s)).map(|&p| of_phase(p)).sum::<usize>() / CYCLE as usize;
+    let mut runs = vec![0.0; session.program.phases.len()];
+    (0..CYCLE).flat_map(|s| session.program.order(s)).for_each(|&p| runs[p] += 1.0 / CYCLE as f64);
+    let products = |p: usize| {
+        let plan = session.phases()[p].plan();
+        plan.kernels.iter().map(|k| k.work(plan.target.columns).products).sum::<usize>() as f64
+    };
+    let flops: f64 = runs.iter().enumerate().map(|(p, runs)| runs * products(p)).sum();
     let sample_ms = match Sampling::new(&session, &host, "sample").map_err(Failure::Limit)? {
         Some(mut sampling) => {
             let (pool, program, memory) = session.parts();
@@ -105,13 +101,12 @@ pub fn run(c: Bench) -> Result<(), Failure> {
         None => None,
     };
     let threads = session.pool().current_num_threads();
-    let peak = peak_gflops() * threads as f64;
-    let gflops = flops as f64 / 1e6 / median;
-    if c.kernels {
-        eprint!("{}", profile(&mut session));
-    }
+    let peak_of_one = crate::kernels::peak();
+    let peak = peak_of_one * threads as f64;
+    let gflops = flops / 1e6 / median;
+    let profile = c.kernels.then(|| Profile::measure(&mut session, &runs, peak_of_one));
     if c.json {
-        let report = json!({
+        let mut report = json!({
             "name": model.name,
             "batch": batch,
             "threads": threads,
@@ -120,13 +115,21 @@ pub fn run(c: Bench) -> Result<(), Failure> {
             "step_ms": { "min": least, "median": median },
             "sample_ms": sample_ms,
             "images_per_s": batch as f64 * 1e3 / median,
-            "gflop_per_step": flops as f64 / 1e9,
+            "gflop_per_step": flops / 1e9,
             "gflops": gflops,
             "peak_gflops": peak,
             "rss_mb": peak_memory_mb(),
         });
+        if let Some(profile) = profile {
+            let [kernels, groups] = profile.json();
+            report["kernels"] = kernels;
+            report["groups"] = groups;
+        }
         out(&format!("{report:#}\n"))
     } else {
+        if let Some(profile) = profile {
+            eprint!("{}", profile.text());
+        }
         let sample = sample_ms.map_or(String::new(), |ms| format!("\nsample     {ms:9.2} ms for {batch}"));
         out(&format!(
             "{}, batch {batch}, {threads} threads, {}\ncompile    {compile_ms:9.1} ms\nstep       {median:9.2} ms median, {least:.2} ms least of {}\nthroughput {:9.0} samples/s\nproducts   {:9.2} GFLOP a step, {gflops:.1} GFLOP/s of {peak:.0}{sample}\nmemory     {:9.0} MB\n",
@@ -134,44 +137,10 @@ pub fn run(c: Bench) -> Result<(), Failure> {
             host.kernel.name,
             times.len(),
             batch as f64 * 1e3 / median,
-            flops as f64 / 1e9,
+            flops / 1e9,
             peak_memory_mb()
         ))
     }
-}
-
-/// The kernels of a step that take longest on one thread, phase by phase.
-fn profile(session: &mut Session) -> String {
-    const SHOWN: usize = 40;
-    const WIDTH: usize = 150;
-    let mut text = String::new();
-    for phase in 0..session.program.phases.len() {
-        let seconds = session.profile(phase);
-        let plan = session.phases()[phase].plan();
-        let name = &session.program.phases[phase].name;
-        let total: f64 = seconds.iter().sum();
-        text += &format!("phase {name}: {:.3} ms on one thread\n", total * 1e3);
-        let listing = crate::schedule::text::print(plan);
-        let mut rows: Vec<(f64, &Kind, &str)> =
-            seconds.iter().zip(&plan.kernels).zip(listing.lines().skip(1)).map(|((&s, k), line)| (s, &k.kind, line)).collect();
-        rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-        for (s, kind, line) in rows.into_iter().take(SHOWN) {
-            let rate = match kind {
-                Kind::Tiles(t, _) => format!("{:6.1} GFLOP/s", t.flops() as f64 / s / 1e9),
-                Kind::Winograd(f, _) => format!("{:6.1} GFLOP/s", f.winograd.flops() as f64 / s / 1e9),
-                Kind::Narrow(j, _) => format!("{:6.1} GFLOP/s", j.narrow.flops() as f64 / s / 1e9),
-                Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => String::new(),
-            };
-            let line: String = line.chars().take(WIDTH).collect();
-            text += &format!("{:9.3} ms {rate:14} {line}\n", s * 1e3);
-        }
-    }
-    text
-}
-
-/// What one thread reaches in a tile that stays in the first-level cache, in GFLOP/s.
-fn peak_gflops() -> f64 {
-    crate::kernels::peak()
 }
 
 /// The largest memory this process has had, in MB.

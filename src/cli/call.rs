@@ -4,8 +4,8 @@ use super::{Failure, SpecArgs, host, model};
 use crate::driver;
 use crate::graph::FeedId;
 use crate::runtime::Memory;
+use crate::schedule;
 use crate::train::{Loaded, checkpoint, layout, load_run, replay};
-use crate::{opt, schedule};
 use std::path::PathBuf;
 
 /// Options of `ganc call`.
@@ -85,7 +85,7 @@ pub fn run(c: Call) -> Result<(), Failure> {
         )));
     }
     let host = host()?;
-    let plan = schedule::plan(&opt::lower(&sampler.graph), host.target());
+    let plan = schedule::plan_of(&program, &sampler.graph, host.target());
     let mut e = crate::runtime::Executable::new(plan, &host, &memory).map_err(Failure::Bug)?;
     let pool = crate::train::pool(0).map_err(Failure::Limit)?;
     e.run(&pool, &mut memory);

@@ -67,7 +67,7 @@ pub fn run(c: Compile) -> Result<(), Failure> {
                 let mut all = String::new();
                 for phase in &program.phases {
                     let graph = opt::without_gradients(&phase.graph);
-                    let lowered = || schedule::plan(&opt::lower(&graph), host.target());
+                    let lowered = || schedule::plan_of(&program, &graph, host.target());
                     let text = match stage {
                         Stage::Graph => text::print(&graph),
                         Stage::Grad => text::print(&grad::expand(&opt::before_grad(&graph))),
@@ -88,7 +88,7 @@ pub fn run(c: Compile) -> Result<(), Failure> {
         let host = host()?;
         let (mut bytes, mut functions, mut kernels) = (0, 0, 0);
         for phase in &program.phases {
-            let plan = schedule::plan(&opt::lower(&opt::without_gradients(&phase.graph)), host.target());
+            let plan = schedule::plan_of(&program, &opt::without_gradients(&phase.graph), host.target());
             kernels += plan.kernels.len();
             let compiled = codegen::compile(&plan, &host).map_err(Failure::Bug)?;
             bytes += compiled.bytes;

@@ -12,6 +12,7 @@ mod fmt;
 mod inputs;
 mod new;
 mod pictures;
+mod profile;
 mod replay;
 mod run;
 mod sample;

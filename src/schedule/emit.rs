@@ -1,14 +1,15 @@
 //! Units to kernels: loop nests, tiles, packs and borders over buffers.
 
+mod products;
+
 use super::body::NestBuilder;
+use super::ends::Reason;
 use super::fuse::{Fusion, Loop, Unit, UnitId, UnitKind};
-use super::narrow::{Narrow, NarrowJob};
 use super::nest::{Access, Dim, Inst, Nest, Reduction, Store};
-use super::tiles::{self, Pack, Phase, Tiles};
 use super::views::{View, Views, contiguous};
-use super::winograd::Winograd;
-use super::{Border, Buffer, BufferId, Filtering, Home, Kind, Split, Target, Transform};
-use crate::graph::{Conv, Graph, Op, Role, Sink, Source, Value, volume};
+use super::{Border, Buffer, BufferId, Home, Kind, Split, Target};
+use crate::graph::{Graph, Op, Sink, Source, Value, volume};
+pub use products::epilogue_problem;
 use std::collections::{BTreeSet, HashMap};
 
 /// A kernel before it has a stage.
@@ -21,6 +22,8 @@ pub struct Raw {
     pub reads: Vec<BufferId>,
     /// Buffers it writes.
     pub writes: Vec<BufferId>,
+    /// Why what it makes goes to memory.
+    pub ends: Vec<Reason>,
 }
 
 /// Kernels and buffers without stages and addresses.
@@ -81,33 +84,6 @@ fn in_order(units: &[Unit]) -> Vec<UnitId> {
     }
     assert_eq!(order.len(), units.len(), "the units depend on each other in a circle");
     order
-}
-
-/// Whether loop `l` can run as the epilogue of anchor `v`: its rows and columns are the anchor's.
-pub fn epilogue_fits(graph: &Graph, views: &Views, v: Value, l: &Loop) -> bool {
-    let nest = NestBuilder::new(graph, views, l, &|_| true, &|_| BufferId(0)).build();
-    shape_epilogue(graph, v, &l.shape, nest).is_some()
-}
-
-/// The nest with the dims the driver of anchor `v` runs it by: first its rows (or images), last its columns.
-fn shape_epilogue(graph: &Graph, v: Value, shape: &[usize], mut nest: Nest) -> Option<Nest> {
-    let result = graph.shape(v);
-    let columns = *result.last()?;
-    if shape.last() != Some(&columns) || !nest.reductions.is_empty() {
-        return None;
-    }
-    match &graph.node(v).op {
-        Op::Dot { .. } if result.len() == 2 => {
-            nest.canonicalise_in_two(result[0], columns)?;
-        }
-        Op::Conv(c) if c.role != Role::FilterGrad && shape == result => {
-            // Images are walked one by one; a single image row by row.
-            let first = if result[0] > 1 { 0 } else { 1 };
-            nest.canonicalise_apart(first, result[first], columns)?;
-        }
-        _ => return None,
-    }
-    Some(nest)
 }
 
 struct Emitter<'a> {
@@ -186,7 +162,11 @@ impl Emitter<'_> {
         for u in &self.fusion.units[unit.index()].after {
             after.extend(self.done[u.index()].iter().copied());
         }
-        self.kernels.push(Raw { kind, after, reads, writes });
+        self.add(unit, Raw { kind, after, reads, writes, ends: self.fusion.ends[unit.index()].iter().cloned().collect() })
+    }
+
+    fn add(&mut self, unit: UnitId, raw: Raw) -> usize {
+        self.kernels.push(raw);
         let index = self.kernels.len() - 1;
         self.done[unit.index()].push(index);
         index
@@ -222,6 +202,7 @@ impl Emitter<'_> {
         let split = split(&first);
         let k = self.push(unit, Kind::Nest(first, split), &[], reads, writes);
         if let Some(second) = second {
+            self.kernels[k].ends = vec![Reason::Partial];
             let (reads, writes) = touched(&second);
             let cut = self::split(&second);
             self.push(unit, Kind::Nest(second, cut), &[k], reads, writes);
@@ -353,10 +334,8 @@ impl Emitter<'_> {
 
     /// A kernel of `unit` that waits for nothing.
     fn push_first(&mut self, unit: UnitId, kind: Kind, writes: Vec<BufferId>) -> usize {
-        self.kernels.push(Raw { kind, after: BTreeSet::new(), reads: Vec::new(), writes });
-        let index = self.kernels.len() - 1;
-        self.done[unit.index()].push(index);
-        index
+        let ends = self.fusion.ends[unit.index()].iter().cloned().collect();
+        self.add(unit, Raw { kind, after: BTreeSet::new(), reads: Vec::new(), writes, ends })
     }
 
     /// Makes the kernels that wrote parts of `v` earlier wait for kernel `k`.
@@ -369,293 +348,6 @@ impl Emitter<'_> {
         }
     }
 
-    fn pack(&mut self, unit: UnitId, v: Value) {
-        let graph = self.graph;
-        let node = graph.node(v);
-        let Some(view) = self.views.view(graph, node.args[1]) else { unreachable!("operands of products have memory") };
-        let (source, start, strides) = self.resolve(&view);
-        if let Some(narrow) = Narrow::of(graph, v, self.target) {
-            self.push_pack(unit, narrow.pack(source, start, self.target.columns));
-            return;
-        }
-        if let Some(winograd) = Winograd::of(graph, v, self.target) {
-            let target = self.transform(unit, winograd, (source, start)).1;
-            self.packs.insert(unit, target);
-            return;
-        }
-        let shape = graph.shape(node.args[1]);
-        let pack = match &node.op {
-            Op::Dot { tb, .. } => {
-                let r = shape.len();
-                let (k, n) = if *tb { (r - 1, r - 2) } else { (r - 2, r - 1) };
-                Pack {
-                    source,
-                    target: source,
-                    batch: if r == 3 { shape[0] } else { 1 },
-                    source_batch: if r == 3 { strides[0] } else { 0 },
-                    taps: vec![start],
-                    rows: shape[k],
-                    row_step: strides[k],
-                    columns: shape[n],
-                    column_step: strides[n],
-                    group: (usize::MAX, 0),
-                    width: self.target.columns,
-                }
-            }
-            Op::Conv(c) if c.role == Role::FilterGrad => Pack {
-                source,
-                target: source,
-                batch: 1,
-                source_batch: 0,
-                taps: vec![start],
-                rows: shape[0] * shape[1] * shape[2],
-                row_step: shape[3],
-                columns: shape[3],
-                column_step: 1,
-                group: (usize::MAX, 0),
-                width: self.target.columns,
-            },
-            Op::Conv(c) => {
-                let (inputs, outputs) = (shape[2], shape[3]);
-                let taps = tiles::conv(c, inputs, outputs).taps.iter().map(|t| t + start).collect();
-                let forward = c.role == Role::Forward;
-                Pack {
-                    source,
-                    target: source,
-                    batch: 1,
-                    source_batch: 0,
-                    taps,
-                    rows: if forward { inputs } else { outputs },
-                    row_step: if forward { outputs } else { 1 },
-                    columns: if forward { outputs } else { inputs },
-                    column_step: if forward { 1 } else { outputs },
-                    group: (usize::MAX, 0),
-                    width: self.target.columns,
-                }
-            }
-            Op::Input(_)
-            | Op::Const(_)
-            | Op::Literal(_)
-            | Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Select
-            | Op::Reshape
-            | Op::Transpose(_)
-            | Op::Broadcast
-            | Op::Slice { .. }
-            | Op::Pad { .. }
-            | Op::Concat(_)
-            | Op::Reduce(..)
-            | Op::Grad => {
-                unreachable!("only products pack")
-            }
-        };
-        self.push_pack(unit, pack);
-    }
-
-    /// Packs a matrix into a buffer of its own.
-    fn push_pack(&mut self, unit: UnitId, mut pack: Pack) {
-        pack.target = self.buffer(pack.packed_len(), Home::Arena(0));
-        self.packs.insert(unit, pack.target);
-        let (reads, writes) = (vec![pack.source], vec![pack.target]);
-        self.push(unit, Kind::Pack(pack), &[], reads, writes);
-    }
-
-    /// Transforms an operand; the kernel and the buffer.
-    fn transform(&mut self, unit: UnitId, winograd: Winograd, source: (BufferId, usize)) -> (usize, BufferId) {
-        let target = self.buffer(winograd.transformed_len(), Home::Arena(0));
-        let (reads, writes) = (vec![source.0], vec![target]);
-        let kernel = self.push(unit, Kind::Transform(Box::new(Transform { winograd, source, target })), &[], reads, writes);
-        (kernel, target)
-    }
-
-    fn anchor(&mut self, unit: UnitId, v: Value, epilogue: Option<&Loop>) {
-        let graph = self.graph;
-        let node = graph.node(v);
-        let packed = self.fusion.units[unit.index()].after.iter().find_map(|u| match self.fusion.units[u.index()].kind {
-            UnitKind::Pack(p) if graph.node(p).args[1] == node.args[1] => self.packs.get(u).copied(),
-            _ => None,
-        });
-        if let (Some(narrow), Some(b)) = (Narrow::of(graph, v, self.target), packed) {
-            self.narrow(unit, v, narrow, b, epilogue);
-            return;
-        }
-        if let Some(winograd) = Winograd::of(graph, v, self.target) {
-            self.winograd(unit, v, winograd, packed, epilogue);
-            return;
-        }
-        let mut tiles = match &node.op {
-            Op::Dot { ta, .. } => self.dot(v, *ta, packed),
-            Op::Conv(c) => self.conv(v, c, packed),
-            Op::Input(_)
-            | Op::Const(_)
-            | Op::Literal(_)
-            | Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Select
-            | Op::Reshape
-            | Op::Transpose(_)
-            | Op::Broadcast
-            | Op::Slice { .. }
-            | Op::Pad { .. }
-            | Op::Concat(_)
-            | Op::Reduce(..)
-            | Op::Grad => {
-                unreachable!("only products are anchors")
-            }
-        };
-        let mut reads = vec![tiles.a, tiles.b];
-        let mut writes = vec![tiles.c];
-        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut tiles.c, &mut reads, &mut writes));
-        self.push(unit, Kind::Tiles(Box::new(tiles), epilogue), &[], reads, writes);
-    }
-
-    fn narrow(&mut self, unit: UnitId, v: Value, narrow: Narrow, b: BufferId, epilogue: Option<&Loop>) {
-        let node = self.graph.node(v);
-        let Some(view) = self.views.view(self.graph, node.args[0]) else { unreachable!("operands of products have memory") };
-        let (a, channels) = (self.home(view.base), (narrow.inputs, narrow.channels));
-        let label = match &node.op {
-            Op::Conv(c) if narrow.spread => conv_label(c, channels.1, channels.0),
-            Op::Conv(c) => conv_label(c, channels.0, channels.1),
-            _ => String::new(),
-        };
-        let (mut c, mut reads, mut writes) = (self.home(v), vec![a, b], vec![self.home(v)]);
-        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
-        let job = NarrowJob { narrow, a: (a, view.offset), b, c, label };
-        self.push(unit, Kind::Narrow(Box::new(job), epilogue), &[], reads, writes);
-    }
-
-    fn winograd(&mut self, unit: UnitId, v: Value, winograd: Winograd, packed: Option<BufferId>, epilogue: Option<&Loop>) {
-        let node = self.graph.node(v);
-        let operand = |k: usize| match self.views.view(self.graph, node.args[k]) {
-            Some(view) => (self.home(view.base), view.offset),
-            None => unreachable!("operands of products have memory"),
-        };
-        let (left, right) = (operand(0), operand(1));
-        let mut own = Vec::new();
-        let (a, b) = match packed {
-            Some(packed) => (left, (packed, 0)),
-            None => {
-                let (kernel, target) = self.transform(unit, winograd.clone(), left);
-                own.push(kernel);
-                ((target, 0), right)
-            }
-        };
-        let channels = match winograd.joined {
-            true => [winograd.inputs, winograd.outputs],
-            false => [winograd.outputs, winograd.inputs],
-        };
-        let label = match &node.op {
-            Op::Conv(c) => conv_label(c, channels[0], channels[1]),
-            _ => String::new(),
-        };
-        let (mut c, mut reads, mut writes) = (self.home(v), vec![a.0, b.0], vec![self.home(v)]);
-        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
-        let filtering = Filtering { winograd, a, b, c, label };
-        self.push(unit, Kind::Winograd(Box::new(filtering), epilogue), &own, reads, writes);
-    }
-
-    /// The nest of loop `l` behind anchor `v`, whose result is in `c`: it may move to the nest's own result.
-    fn epilogue(&self, v: Value, l: &Loop, c: &mut BufferId, reads: &mut Vec<BufferId>, writes: &mut Vec<BufferId>) -> Nest {
-        let mut nest = self.nest(l);
-        // Where only the epilogue reads the product, its first result takes the same memory.
-        if !self.fusion.kept_outside(self.graph, self.views, v, l)
-            && let Some(s) = nest.stores.first().copied()
-            && nest.accesses[s.access].offset == 0
-            && nest.accesses[s.access].strides == contiguous(&l.shape)
-            && self.buffers[c.index()].home == Home::Arena(0)
-            && nest.accesses.iter().filter(|a| a.buffer == nest.accesses[s.access].buffer).count() == 1
-            && !matches!(self.buffers[nest.accesses[s.access].buffer.index()].home, Home::State(_))
-        {
-            let result = nest.accesses[s.access].buffer;
-            nest.accesses.iter_mut().filter(|a| a.buffer == *c).for_each(|a| a.buffer = result);
-            *c = result;
-            *writes = vec![result];
-        }
-        let Some(nest) = shape_epilogue(self.graph, v, &l.shape, nest) else { unreachable!("checked when it was attached") };
-        let (r, w) = touched(&nest);
-        reads.extend(r.into_iter().filter(|b| *b != *c));
-        writes.extend(w.into_iter().filter(|b| *b != *c));
-        nest
-    }
-
-    fn dot(&self, v: Value, ta: bool, packed: Option<BufferId>) -> Tiles {
-        let node = self.graph.node(v);
-        let (shape, r) = (&node.shape, node.shape.len());
-        let Some(view) = self.views.view(self.graph, node.args[0]) else { unreachable!("operands of products have memory") };
-        let (a, start, strides) = self.resolve(&view);
-        let left = self.graph.shape(node.args[0]);
-        let (m, k) = if ta { (r - 1, r - 2) } else { (r - 2, r - 1) };
-        let (rows, depth, columns) = (shape[r - 2], left[k], shape[r - 1]);
-        let batch = if r == 3 { shape[0] } else { 1 };
-        let panels = columns.div_ceil(self.target.columns) * self.target.columns;
-        let Some(b) = packed else { unreachable!("matrix products pack their right operand") };
-        Tiles {
-            a,
-            a_offset: start,
-            b,
-            c: self.home(v),
-            images: batch,
-            a_image: if r == 3 { strides[0] } else { 0 },
-            b_image: if r == 3 { panels * depth } else { 0 },
-            c_image: rows * columns,
-            sum_images: false,
-            a_step: strides[k],
-            a_segment: 0,
-            n: columns,
-            phases: vec![Phase {
-                ny: rows,
-                nx: 1,
-                a: 0,
-                a_y: strides[m],
-                a_x: 0,
-                c: 0,
-                c_y: columns,
-                c_x: 0,
-                segments: 1,
-                k: depth,
-                b_row: 0,
-            }],
-            label: format!("dot {rows}x{depth}x{columns}"),
-        }
-    }
-
-    fn conv(&self, v: Value, c: &Conv, packed: Option<BufferId>) -> Tiles {
-        let node = self.graph.node(v);
-        let operand = |k: usize| match self.views.view(self.graph, node.args[k]) {
-            Some(view) => self.resolve(&view),
-            None => unreachable!("operands of products have memory"),
-        };
-        let (a, a_offset, _) = operand(0);
-        let (first, second) = (self.graph.shape(node.args[0]), self.graph.shape(node.args[1]));
-        let images = first[0];
-        let (inputs, outputs) = match c.role {
-            Role::Forward | Role::InputGrad => (second[2], second[3]),
-            Role::FilterGrad => (first[3], second[3]),
-        };
-        let t = tiles::conv(c, inputs, outputs);
-        let image = |s: &[usize]| s[1] * s[2] * s[3];
-        let label = conv_label(c, inputs, outputs);
-        let sums = c.role == Role::FilterGrad;
-        let Some(b) = packed else { unreachable!("products pack their right operand") };
-        Tiles {
-            a,
-            a_offset,
-            b,
-            c: self.home(v),
-            images,
-            a_image: image(first),
-            b_image: 0,
-            c_image: if sums { 0 } else { image(&node.shape) },
-            sum_images: sums,
-            a_step: t.a_step,
-            a_segment: t.a_segment,
-            n: if c.role == Role::InputGrad { inputs } else { outputs },
-            phases: t.phases,
-            label,
-        }
-    }
-
     /// Copies outputs that are not in their place yet.
     fn outputs(&mut self) -> Vec<(String, BufferId)> {
         let mut results = Vec::new();
@@ -663,6 +355,10 @@ impl Emitter<'_> {
             let Some(view) = self.views.view(self.graph, o.value) else { unreachable!("outputs have memory") };
             let (source, offset, strides) = self.resolve(&view);
             let len = volume(self.graph.shape(o.value));
+            let ends = vec![match o.sink {
+                Sink::Result => Reason::Result,
+                Sink::Update(_) => Reason::Update,
+            }];
             let target = match o.sink {
                 Sink::Result if self.buffers[source.index()].home == Home::Result => {
                     results.push((o.name.clone(), source));
@@ -698,24 +394,17 @@ impl Emitter<'_> {
                 })
                 .collect();
             let split = split(&nest);
-            self.kernels.push(Raw { kind: Kind::Nest(nest, split), after, reads: vec![source], writes: vec![target] });
+            self.kernels.push(Raw { kind: Kind::Nest(nest, split), after, reads: vec![source], writes: vec![target], ends });
         }
         results
     }
 }
 
-/// A convolution between a big image of `inputs` channels and a small one of `outputs`, for reports.
-fn conv_label(c: &Conv, inputs: usize, outputs: usize) -> String {
-    let ([kh, kw], stride, [h, w]) = (c.kernel, c.stride[0], c.small);
-    format!("{:?} {kh}x{kw} s{stride} {inputs}-{outputs} @{h}x{w}", c.role)
-}
-
 /// Buffers a nest reads and writes.
 fn touched(nest: &Nest) -> (Vec<BufferId>, Vec<BufferId>) {
-    let written = |i: usize| nest.stores.iter().any(|s| s.access == i) || nest.reductions.iter().any(|r| r.access == i);
     let (mut reads, mut writes) = (BTreeSet::new(), BTreeSet::new());
     for (i, a) in nest.accesses.iter().enumerate() {
-        if written(i) {
+        if nest.is_written(i) {
             writes.insert(a.buffer)
         } else {
             reads.insert(a.buffer)

@@ -4,10 +4,11 @@
 //! one unit, the dependencies between units have no cycle, and updates of states come after the last reader of the old content.
 
 use super::Target;
+use super::ends::Reason;
 use super::narrow::Narrow;
 use super::views::{Class, View, Views, contiguous, is_elementwise, same_walk};
 use super::winograd::{Order, Winograd};
-use crate::graph::{Graph, Op, Role, Source, StateId, Value, typed_id, volume};
+use crate::graph::{Graph, Op, Role, Sink, Source, StateId, Value, typed_id, volume};
 use std::collections::{BTreeSet, HashMap};
 
 typed_id!(
@@ -24,6 +25,8 @@ pub struct Fusion {
     pub in_place: HashMap<StateId, Value>,
     /// Whether an elementwise value needs its memory: some other unit reads it.
     pub kept: Vec<bool>,
+    /// For each unit: why what it makes goes to memory.
+    pub ends: Vec<BTreeSet<Reason>>,
 }
 
 /// What becomes one kernel.
@@ -61,8 +64,8 @@ pub struct Loop {
     pub values: Vec<Value>,
 }
 
-/// Limits of one loop: accesses and values.
-const MOST_VALUES: usize = 24;
+/// Most values of one loop.
+pub const MOST_VALUES: usize = 24;
 
 /// Fuses `graph` for a target.
 pub fn fuse(graph: &Graph, views: &Views, target: Target) -> Fusion {
@@ -74,13 +77,15 @@ pub fn fuse(graph: &Graph, views: &Views, target: Target) -> Fusion {
         unit_of: vec![None; graph.nodes().len()],
         packs: HashMap::new(),
         loop_reads: Vec::new(),
+        refused: HashMap::new(),
     };
     graph.values().for_each(|v| f.start(v));
     f.merge_loops();
     f.attach_epilogues();
     let in_place = f.updates_in_place();
     let kept = f.kept();
-    Fusion { units: f.units, in_place, kept }
+    let ends = f.ends();
+    Fusion { units: f.units, in_place, kept, ends }
 }
 
 impl Fusion {
@@ -110,6 +115,8 @@ struct Fuser<'a> {
     packs: HashMap<(Value, String), UnitId>,
     /// What each loop reads, by unit.
     loop_reads: Vec<BTreeSet<Read>>,
+    /// For a stored value the loops that read it and are not fused with what makes it: a value of each, and why.
+    refused: HashMap<Value, Vec<(Value, Reason)>>,
 }
 
 /// A stored value read by a loop, and whether it is read at the same index as it is written.
@@ -241,6 +248,7 @@ impl Fuser<'_> {
             let shape = l.shape.clone();
             let candidates = by_domain.entry(shape.clone()).or_default();
             let partner = candidates.iter().rev().copied().find(|&c| self.can_merge(c, unit));
+            self.note_makers(unit, partner);
             match partner {
                 Some(p) => self.merge(p, unit),
                 None => by_domain.entry(shape).or_default().push(unit),
@@ -248,24 +256,51 @@ impl Fuser<'_> {
         }
     }
 
-    fn can_merge(&self, first: UnitId, second: UnitId) -> bool {
-        let (Some(a), Some(b)) = (self.loop_of(first), self.loop_of(second)) else { return false };
-        if !a.axes.is_empty() && !b.axes.is_empty() && a.axes != b.axes || a.values.len() + b.values.len() > MOST_VALUES {
-            return false;
+    /// Notes for every loop that makes what loop `unit` reads why they are not fused; `partner` is the one that they are fused with.
+    fn note_makers(&mut self, unit: UnitId, partner: Option<UnitId>) {
+        let Some(&reader) = self.loop_of(unit).and_then(|l| l.values.first()) else { return };
+        for r in self.loop_reads[unit.index()].clone() {
+            let Some(maker) = self.unit_of[r.base.index()].filter(|&m| Some(m) != partner && self.loop_of(m).is_some()) else {
+                continue;
+            };
+            // Where nothing speaks against it, another loop came first.
+            let reason = self.merge_problem(maker, unit).unwrap_or(Reason::Elsewhere);
+            self.refused.entry(r.base).or_default().push((reader, reason));
         }
+    }
+
+    fn can_merge(&self, first: UnitId, second: UnitId) -> bool {
+        let Some(a) = self.loop_of(first) else { return false };
+        let large = |r: &Read| volume(self.graph.shape(r.base)) * 2 > volume(&a.shape);
+        let in_first = |r: &Read| self.unit_of[r.base.index()] == Some(first) || self.loop_reads[first.index()].contains(r);
+        self.loop_reads[second.index()].iter().any(|r| large(r) && in_first(r)) && self.merge_problem(first, second).is_none()
+    }
+
+    /// What speaks against making loop `second` part of loop `first`, which stands before it.
+    fn merge_problem(&self, first: UnitId, second: UnitId) -> Option<Reason> {
+        let (a, b) = (self.loop_of(first)?, self.loop_of(second)?);
         // A reshaping copy walks its argument's shape and stores under another: it stays alone.
         if a.values.iter().chain(&b.values).any(|&v| self.graph.node(v).op == Op::Reshape) {
-            return false;
+            return Some(Reason::Reshaped);
         }
-        let (reads_a, reads_b) = (&self.loop_reads[first.index()], &self.loop_reads[second.index()]);
-        let made_here = |r: &Read| self.unit_of[r.base.index()] == Some(first);
+        let made_here = || self.loop_reads[second.index()].iter().filter(|r| self.unit_of[r.base.index()] == Some(first));
         let is_reduced = |v: Value| matches!(self.graph.node(v).op, Op::Reduce(..));
-        if reads_b.iter().any(|r| made_here(r) && (!r.aligned || is_reduced(r.base))) {
-            return false;
+        if made_here().any(|r| is_reduced(r.base)) {
+            return Some(Reason::Reduction(a.axes.clone()));
         }
-        let large = |r: &Read| volume(self.graph.shape(r.base)) * 2 > volume(&a.shape);
-        let shares = reads_b.iter().any(|r| large(r) && (made_here(r) || reads_a.contains(r)));
-        shares && !self.depends_through_others(second, first)
+        if a.shape != b.shape {
+            return Some(Reason::Domain);
+        }
+        if made_here().any(|r| !r.aligned) {
+            return Some(Reason::Moved);
+        }
+        if !a.axes.is_empty() && !b.axes.is_empty() && a.axes != b.axes {
+            return Some(Reason::Axes);
+        }
+        if a.values.len() + b.values.len() > MOST_VALUES {
+            return Some(Reason::Full);
+        }
+        self.depends_through_others(second, first).then_some(Reason::Between)
     }
 
     /// Whether `late` depends on `early` by way of another unit.
@@ -322,7 +357,25 @@ impl Fuser<'_> {
             if !matches!(self.units[anchor.index()].kind, UnitKind::Anchor(_, None)) {
                 continue;
             }
-            let follower = (0..self.units.len() as u32).map(UnitId).find(|&u| self.can_follow(v, anchor, u));
+            let mut follower = None;
+            for u in (0..self.units.len() as u32).map(UnitId).filter(|u| self.units[u.index()].after.contains(&anchor)) {
+                let (l, problem) = match &self.units[u.index()].kind {
+                    UnitKind::Loop(l) => (l, self.follow_problem(v, anchor, u, l)),
+                    UnitKind::Anchor(_, Some(l)) if self.reads(l).iter().any(|r| r.base == v) => (l, Some(Reason::Elsewhere)),
+                    UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Pack(_) | UnitKind::Gone => continue,
+                };
+                let reason = match (problem, follower) {
+                    (None, None) => {
+                        follower = Some(u);
+                        continue;
+                    }
+                    (None, Some(_)) => Reason::Followed,
+                    (Some(problem), _) => problem,
+                };
+                if let Some(&reader) = l.values.first() {
+                    self.refused.entry(v).or_default().push((reader, reason));
+                }
+            }
             if let Some(u) = follower
                 && let UnitKind::Loop(l) = self.absorb(anchor, u)
             {
@@ -331,13 +384,16 @@ impl Fuser<'_> {
         }
     }
 
-    fn can_follow(&self, v: Value, anchor: UnitId, u: UnitId) -> bool {
-        let Some(l) = self.loop_of(u) else { return false };
-        if !self.units[u.index()].after.contains(&anchor) || !l.axes.is_empty() || volume(&l.shape) != volume(self.graph.shape(v))
-        {
-            return false;
+    /// What speaks against running loop `l`, unit `u`, on the result of anchor `v`, which it reads.
+    fn follow_problem(&self, v: Value, anchor: UnitId, u: UnitId, l: &Loop) -> Option<Reason> {
+        if !l.axes.is_empty() {
+            return Some(Reason::Reduces(l.axes.clone()));
         }
-        super::emit::epilogue_fits(self.graph, self.views, v, l) && !self.depends_through_others(u, anchor)
+        if volume(&l.shape) != volume(self.graph.shape(v)) {
+            return Some(Reason::Domain);
+        }
+        let problem = super::emit::epilogue_problem(self.graph, self.views, v, l);
+        problem.or_else(|| self.depends_through_others(u, anchor).then_some(Reason::Between))
     }
 
     /// Updates that may overwrite the state they replace: every other reader of the old content is made to run before.
@@ -395,6 +451,68 @@ impl Fuser<'_> {
             }
         }
         result
+    }
+
+    /// For each unit why what it makes goes to memory: what was noted of the loops that read it, what else reads it, and outputs.
+    fn ends(&self) -> Vec<BTreeSet<Reason>> {
+        let mut ends = vec![BTreeSet::new(); self.units.len()];
+        for o in self.graph.outputs() {
+            if let Some(u) = self.unit_of[o.value.index()] {
+                ends[u.index()].insert(match o.sink {
+                    Sink::Result => Reason::Result,
+                    Sink::Update(_) => Reason::Update,
+                });
+            }
+        }
+        for (v, readers) in self.readers() {
+            let Some(maker) = self.unit_of[v.index()] else { continue };
+            for (reader, _) in readers.into_iter().filter(|r| r.0 != maker) {
+                ends[maker.index()].extend(self.reasons(v, maker, reader));
+            }
+        }
+        for (i, unit) in self.units.iter().enumerate() {
+            if matches!(unit.kind, UnitKind::Pack(_)) {
+                ends[i].insert(Reason::Product);
+            }
+        }
+        ends
+    }
+
+    /// Why value `v` of unit `maker` goes to memory for unit `reader`.
+    fn reasons(&self, v: Value, maker: UnitId, reader: UnitId) -> BTreeSet<Reason> {
+        let noted = || -> BTreeSet<Reason> {
+            if matches!(self.units[maker.index()].kind, UnitKind::Gather(_)) {
+                return BTreeSet::from([Reason::Gathered]);
+            }
+            let all = self.refused.get(&v).into_iter().flatten();
+            all.filter(|(r, _)| self.unit_of[r.index()] == Some(reader)).map(|(_, reason)| reason.clone()).collect()
+        };
+        match &self.units[reader.index()].kind {
+            UnitKind::Loop(_) => noted(),
+            UnitKind::Anchor(w, l) => {
+                let args = &self.graph.node(*w).args;
+                let mut reasons =
+                    if l.as_ref().is_some_and(|l| self.reads(l).iter().any(|r| r.base == v)) { noted() } else { BTreeSet::new() };
+                // The right operand is mostly read by way of a copy.
+                let copies = |u: &UnitId| match self.units[u.index()].kind {
+                    UnitKind::Pack(p) => self.graph.node(p).args[1] == args[1],
+                    UnitKind::Loop(_) | UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Gone => false,
+                };
+                let taken = if self.units[reader.index()].after.iter().any(copies) { &args[..1] } else { &args[..] };
+                let mut operands = BTreeSet::new();
+                taken.iter().for_each(|&a| collect(self.graph, self.views, a, &mut operands));
+                if operands.iter().any(|r| r.base == v) {
+                    reasons.insert(Reason::Product);
+                }
+                reasons
+            }
+            UnitKind::Gather(g) => {
+                let placed = self.views.placed[v.index()].as_ref().is_some_and(|place| place.base == *g);
+                BTreeSet::from([if placed { Reason::Placed } else { Reason::Copied }])
+            }
+            UnitKind::Pack(_) => BTreeSet::from([Reason::Packed]),
+            UnitKind::Gone => BTreeSet::new(),
+        }
     }
 
     /// Elementwise values that only their own loop reads need no memory.

@@ -2,14 +2,14 @@
 //! is alive throughout.
 
 use super::order::Ordered;
-use super::{Home, Plan};
+use super::{Home, Plan, Target};
 use crate::graph::Graph;
 
 /// Places start at multiples of a cache line, and between neighbours lies one: vectors may read past the end of a row.
 const LINE: usize = 16;
 
 /// Places every buffer of the arena.
-pub fn place(graph: Graph, ordered: Ordered) -> Plan {
+pub fn place(graph: Graph, target: Target, ordered: Ordered) -> Plan {
     let Ordered { kernels, lasting, mut buffers, results } = ordered;
     let mut alive: Vec<Option<(usize, usize)>> = vec![None; buffers.len()];
     for k in &kernels {
@@ -49,5 +49,5 @@ pub fn place(graph: Graph, ordered: Ordered) -> Plan {
         buffers[b].home = Home::Arena(at);
         arena = arena.max(at + size);
     }
-    Plan { graph, buffers, kernels, lasting, arena, results }
+    Plan { graph, target, buffers, kernels, lasting, arena, results }
 }

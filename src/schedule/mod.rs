@@ -6,6 +6,7 @@
 
 mod body;
 mod emit;
+pub mod ends;
 mod fuse;
 mod lower;
 mod memory;
@@ -16,10 +17,14 @@ pub mod text;
 pub mod tiles;
 mod views;
 pub mod winograd;
+pub mod work;
 
 pub use views::contiguous;
 
+use crate::build::Program;
 use crate::graph::{FeedId, Graph, LiteralId, ScalarId, Sink, StateId, typed_id};
+use crate::opt;
+use ends::Reason;
 use narrow::NarrowJob;
 use nest::Nest;
 use tiles::{Pack, Tiles};
@@ -48,6 +53,8 @@ pub struct Target {
 pub struct Plan {
     /// The graph after lowering, which the buffers' names refer to.
     pub graph: Graph,
+    /// What it was scheduled for.
+    pub target: Target,
     /// All buffers.
     pub buffers: Vec<Buffer>,
     /// Kernels in order.
@@ -97,6 +104,8 @@ pub struct Kernel {
     pub reads: Vec<BufferId>,
     /// Buffers it writes.
     pub writes: Vec<BufferId>,
+    /// Why what it makes goes to memory instead of being used on the way, as fusion noted it.
+    pub ends: Vec<Reason>,
 }
 
 /// What a kernel does.
@@ -166,14 +175,21 @@ pub struct Border {
     pub inner: Vec<usize>,
 }
 
-/// Schedules `graph` for a host.
+/// Rewrites and schedules `graph`, one of `program`'s, for a host. Whatever is run or shown of a program is scheduled here, so that what
+/// its spec asks of the computation holds everywhere.
+pub fn plan_of(program: &Program, graph: &Graph, host: Target) -> Plan {
+    let target = Target { winograd: host.winograd && !program.exact_conv, ..host };
+    plan(&opt::lower(graph), target)
+}
+
+/// Schedules `graph`, which is rewritten already, for a host.
 pub fn plan(graph: &Graph, target: Target) -> Plan {
-    let graph = crate::opt::after_grad(&lower::run(graph));
+    let graph = opt::after_grad(&lower::run(graph));
     let views = views::analyse(&graph);
     let fusion = fuse::fuse(&graph, &views, target);
     let emitted = emit::emit(&graph, &views, &fusion, target);
     let ordered = order::into_stages(emitted);
-    memory::place(graph, ordered)
+    memory::place(graph, target, ordered)
 }
 
 /// The states a graph updates.

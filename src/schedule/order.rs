@@ -37,7 +37,7 @@ pub fn into_stages(emitted: Emitted) -> Ordered {
         .zip(&lasting)
         .map(|((raw, stage), lasts)| {
             let stage = stage + if *lasts { 0 } else { first };
-            Kernel { kind: raw.kind, stage, reads: raw.reads, writes: raw.writes }
+            Kernel { kind: raw.kind, stage, reads: raw.reads, writes: raw.writes, ends: raw.ends }
         })
         .collect();
     ordered.sort_by_key(|k| k.stage);

@@ -7,7 +7,7 @@
 //! gradient of a strided one) has one phase for each position modulo the stride; a filter gradient sums over images.
 
 use super::BufferId;
-use crate::graph::{Conv, Role};
+use crate::graph::{Conv, Role, Shape};
 
 /// A matrix product or convolution; strides are in elements.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,6 +38,10 @@ pub struct Tiles {
     pub n: usize,
     /// Row groups.
     pub phases: Vec<Phase>,
+    /// Of a convolution; `None` for a matrix product.
+    pub role: Option<Role>,
+    /// Shapes of the left operand, the right one and the result, as the graph has them.
+    pub shapes: [Shape; 3],
     /// What it computes, for reports.
     pub label: String,
 }

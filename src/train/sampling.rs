@@ -7,7 +7,7 @@ use crate::codegen::Host;
 use crate::graph::{FeedId, Graph, Op, Source, volume};
 use crate::runtime::random::Stream;
 use crate::runtime::{Executable, Memory};
-use crate::{opt, schedule};
+use crate::schedule::{self, Plan};
 
 /// Streams of random numbers of samples; apart from those of training, which start at the same places.
 const SAMPLE_STREAM: u32 = 1 << 20;
@@ -37,7 +37,7 @@ impl Sampling {
     /// Errors: as there.
     pub fn bind(program: &Program, memory: &Memory, host: &Host, name: &str) -> Result<Option<Sampling>, String> {
         let Some(sampler) = program.sampler(name) else { return Ok(None) };
-        let plan = schedule::plan(&opt::lower(&sampler.graph), host.target());
+        let plan = schedule::plan_of(program, &sampler.graph, host.target());
         let executable = Executable::new(plan, host, memory)?;
         let feeds = (0..program.feeds.len() as u32).map(FeedId).filter(|f| reads(&sampler.graph, *f)).collect();
         let Some((output, layout)) =
@@ -46,6 +46,11 @@ impl Sampling {
             return Ok(None);
         };
         Ok(Some(Sampling { executable, output, layout, feeds }))
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        self.executable.plan()
     }
 
     /// Shape of a draw in PyTorch's layout, the batch first.

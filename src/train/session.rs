@@ -71,7 +71,7 @@ impl Session {
             .iter()
             .map(|p| {
                 let graph = if options.keep_gradients { p.graph.clone() } else { opt::without_gradients(&p.graph) };
-                let plan = schedule::plan(&opt::lower(&graph), host.target());
+                let plan = schedule::plan_of(&program, &graph, host.target());
                 pool.install(|| Executable::new(plan, host, &memory))
             })
             .collect::<Result<Vec<_>, _>>()?;

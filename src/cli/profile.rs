@@ -1,0 +1,168 @@
+//! Where the time of a step goes: its kernels run one by one on one thread, for `ganc bench --kernels`.
+
+use crate::schedule::text::{heading, title};
+use crate::schedule::work::{Group, Work};
+use crate::train::Session;
+use serde_json::{Value, json};
+
+/// Kernels that a report names.
+const SHOWN: usize = 40;
+/// Characters of a kernel's line.
+const WIDTH: usize = 150;
+
+/// The kernels of a program as measured.
+pub struct Profile {
+    phases: Vec<Phase>,
+    /// What one thread reaches, in GFLOP/s; 0 where that is not known.
+    peak: f64,
+}
+
+struct Phase {
+    name: String,
+    /// How often an average step runs it.
+    runs: f64,
+    /// The longest first.
+    kernels: Vec<Measured>,
+}
+
+struct Measured {
+    group: Group,
+    title: String,
+    line: String,
+    /// Of one run.
+    seconds: f64,
+    work: Work,
+}
+
+/// Time and work of some kernels.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    seconds: f64,
+    flops: f64,
+    bytes: f64,
+}
+
+impl Sum {
+    /// So many runs of `m`.
+    fn of(m: &Measured, runs: f64) -> Sum {
+        Sum { seconds: m.seconds * runs, flops: m.work.flops() as f64 * runs, bytes: m.work.moved() as f64 * runs }
+    }
+
+    fn add(self, other: Sum) -> Sum {
+        Sum { seconds: self.seconds + other.seconds, flops: self.flops + other.flops, bytes: self.bytes + other.bytes }
+    }
+
+    /// In GFLOP/s.
+    fn rate(&self) -> f64 {
+        per_second(self.flops, self.seconds)
+    }
+}
+
+/// In billions; 0 where no time has passed.
+fn per_second(count: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count / seconds / 1e9 } else { 0.0 }
+}
+
+impl Profile {
+    /// Runs every kernel of every phase once on one thread. `runs` says how often an average step runs each phase; `peak` is what one thread
+    /// reaches, in GFLOP/s.
+    pub fn measure(session: &mut Session, runs: &[f64], peak: f64) -> Profile {
+        let mut phases = Vec::new();
+        for (p, &runs) in runs.iter().enumerate() {
+            let seconds = session.profile(p);
+            let plan = session.phases()[p].plan();
+            let mut kernels: Vec<Measured> = plan
+                .kernels
+                .iter()
+                .zip(seconds)
+                .map(|(k, seconds)| Measured {
+                    group: k.group(),
+                    title: title(plan, k),
+                    line: format!("stage {:3} {}", k.stage, heading(plan, k)),
+                    seconds,
+                    work: k.work(plan.target.columns),
+                })
+                .collect();
+            kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+            phases.push(Phase { name: session.program.phases[p].name.clone(), runs, kernels });
+        }
+        Profile { phases, peak }
+    }
+
+    /// All kernels with their sums over an average step.
+    fn all(&self) -> impl Iterator<Item = (&Phase, &Measured, Sum)> {
+        self.phases.iter().filter(|p| p.runs > 0.0).flat_map(|p| p.kernels.iter().map(move |m| (p, m, Sum::of(m, p.runs))))
+    }
+
+    /// The groups that a step has, with how many kernels they have and their sums over an average step.
+    fn groups(&self) -> Vec<(Group, usize, Sum)> {
+        let of = |g: Group| {
+            let some = || self.all().filter(move |(_, m, _)| m.group == g);
+            (g, some().count(), some().fold(Sum::default(), |sum, (_, _, s)| sum.add(s)))
+        };
+        Group::ALL.into_iter().map(of).filter(|g| g.1 > 0).collect()
+    }
+
+    /// Seconds of an average step.
+    fn step(&self) -> f64 {
+        self.all().map(|(_, _, s)| s.seconds).sum()
+    }
+
+    /// Of what one thread reaches; `None` where that is not known.
+    fn of_peak(&self, rate: f64) -> Option<f64> {
+        (self.peak > 0.0).then(|| rate / self.peak)
+    }
+
+    /// `kernels`: time and work by kind of kernel, and `groups`: the longest kernels, both summed up over an average step.
+    pub fn json(&self) -> [Value; 2] {
+        let step = self.step();
+        let costs = |sum: &Sum| {
+            json!({
+                "ms": sum.seconds * 1e3,
+                "share": if step > 0.0 { sum.seconds / step } else { 0.0 },
+                "gflop": sum.flops / 1e9,
+                "gflops": sum.rate(),
+                "share_of_peak": self.of_peak(sum.rate()),
+                "gb_per_s": per_second(sum.bytes, sum.seconds),
+            })
+        };
+        let with = |mut row: Value, sum: &Sum| {
+            if let (Value::Object(row), Value::Object(costs)) = (&mut row, costs(sum)) {
+                row.extend(costs);
+            }
+            row
+        };
+        let kinds = self.groups().iter().map(|(g, n, sum)| with(json!({ "kind": g.name(), "count": n }), sum)).collect();
+        let mut longest: Vec<(&Phase, &Measured, Sum)> = self.all().collect();
+        longest.sort_by(|a, b| b.2.seconds.total_cmp(&a.2.seconds));
+        let row = |(p, m, sum): &(&Phase, &Measured, Sum)| {
+            with(json!({ "phase": p.name, "kind": m.group.name(), "label": m.title }), sum)
+        };
+        [Value::Array(kinds), Value::Array(longest.iter().take(SHOWN).map(row).collect())]
+    }
+
+    /// The longest kernels phase by phase, and then time and work by kind of kernel.
+    pub fn text(&self) -> String {
+        let rates = |sum: &Sum| match (sum.flops > 0.0, self.of_peak(sum.rate())) {
+            (true, Some(share)) => format!("{:6.1} GFLOP/s {:4.0} % of peak", sum.rate(), share * 100.0),
+            (true, None) => format!("{:6.1} GFLOP/s", sum.rate()),
+            (false, _) => String::new(),
+        };
+        let mut text = String::new();
+        for phase in &self.phases {
+            let total: f64 = phase.kernels.iter().map(|m| m.seconds).sum();
+            text += &format!("phase {}: {:.3} ms on one thread\n", phase.name, total * 1e3);
+            for m in phase.kernels.iter().take(SHOWN) {
+                let line: String = m.line.chars().take(WIDTH).collect();
+                text += &format!("{:9.3} ms {:29} {line}\n", m.seconds * 1e3, rates(&Sum::of(m, 1.0)));
+            }
+        }
+        let step = self.step();
+        text += &format!("an average step: {:.3} ms on one thread, which reaches {:.1} GFLOP/s at most\n", step * 1e3, self.peak);
+        for (group, count, sum) in self.groups() {
+            let share = sum.seconds / step.max(f64::MIN_POSITIVE) * 100.0;
+            text += &format!("{:9.3} ms {:29} {share:5.1} % in {count} x {}\n", sum.seconds * 1e3, rates(&sum), group.name());
+        }
+        text
+    }
+}
