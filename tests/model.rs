@@ -473,9 +473,9 @@ fn layer_norm_has_one_scale_per_element_in_pytorchs_order() {
 
 #[test]
 fn the_table_of_layers_counts_weights_and_work() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/dcgan.gan")).expect("the spec");
-    // At the paper's size.
-    let rows = model::summary::summary(&good(&text.replace("  f: 32\n", "  f: 64\n")), 2);
+    // The paper's nets at the paper's size.
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/dcgan64.gan")).expect("the spec");
+    let rows = model::summary::summary(&good(&text), 2);
     let lines: Vec<String> = rows
         .iter()
         .map(|r| format!("{} {} | {} | {:?} | {} weights | {} flop", r.net, r.layer, r.shown, r.shape, r.params, r.flops))

@@ -206,7 +206,7 @@ fn plain_progress_is_rare_and_without_colours() {
 
 #[test]
 fn lines_of_progress() {
-    let losses = [("D", 0.6931), ("G", f32::NAN)];
+    let losses = [("D", 0.7031), ("G", f32::NAN)];
     let state = |step, rate, left: Option<u64>| State {
         step,
         total: 1500,
@@ -224,10 +224,10 @@ fn lines_of_progress() {
         writeln!(out, "{}", line(&s)).unwrap();
     }
     insta::assert_snapshot!(out, @r"
-    step 1/1500  D 0.6931  G NaN
-    step 100/1500  812 images/s  D 0.6931  G NaN  1 min 15 s left
-    step 7/1500  3.3 images/s  D 0.6931  G NaN  2 h 02 min left
-    step 1500/1500  812 images/s  D 0.6931  G NaN
+    step 1/1500  D 0.7031  G NaN
+    step 100/1500  812 images/s  D 0.7031  G NaN  1 min 15 s left
+    step 7/1500  3.3 images/s  D 0.7031  G NaN  2 h 02 min left
+    step 1500/1500  812 images/s  D 0.7031  G NaN
     ");
     assert_eq!(
         [0.4, 12.3, 61.0, 3600.0].map(|s| show_time(Duration::from_secs_f64(s))),
