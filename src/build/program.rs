@@ -30,7 +30,7 @@ pub struct Program {
     /// Inference graphs by name: `sample` draws what the `sample` section says (by default the first
     /// generator's output), and each net has one under its own name, with outputs named as in its signature.
     pub samplers: Vec<Sampler>,
-    /// Whether every convolution is to be computed directly: `train.exact_conv`.
+    /// Whether convolutions must not be computed by Winograd's minimal filtering: `train.exact_conv`.
     pub exact_conv: bool,
 }
 

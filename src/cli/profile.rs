@@ -64,7 +64,7 @@ fn per_second(count: f64, seconds: f64) -> f64 {
 }
 
 impl Profile {
-    /// Runs every kernel of every phase once on one thread. `runs` says how often an average step runs each phase; `peak` is what one thread
+    /// Times every kernel of every phase on one thread. `runs` says how often an average step runs each phase; `peak` is what one thread
     /// reaches, in GFLOP/s.
     pub fn measure(session: &mut Session, runs: &[f64], peak: f64) -> Profile {
         let mut phases = Vec::new();

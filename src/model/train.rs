@@ -27,7 +27,7 @@ pub struct Train {
     pub checkpoint: u64,
     /// Steps between sample grids.
     pub samples: u64,
-    /// Whether convolutions may only be computed directly.
+    /// Whether convolutions must not be computed by Winograd's minimal filtering.
     pub exact_conv: bool,
 }
 

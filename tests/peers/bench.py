@@ -2,12 +2,12 @@
 
     cargo build --release && python tests/peers/bench.py [CASE ...] [--rounds N] [--threads N] [--without jax,compile] [--json FILE]
 
-Needs torch, numpy, safetensors and, unless left out, jax. The systems are the `.gan` files beside this script; `models.py` holds the same for the
-peers. For each, all sides first train two steps from the same weights on the same data, and their losses must agree. Then they take turns
-(A B A B ...), so that a busy minute hits all; printed are medians over the rounds of the milliseconds of a training step and of the
-generator's samples of given noise, and how many times ganc's that of the fastest peer is. Peers: PyTorch eager in both memory formats, torch.compile (first-order
-systems: it has no second derivatives), JAX jit with donated buffers. Each round of each side runs in a process of its own, so that no idle
-pool of threads waits beside the other side's work.
+Needs torch, numpy, safetensors and, unless left out, jax. The systems are the `.gan` files beside this script; `models.py` holds the same for
+the peers. For each, all sides first train two steps from the same weights on the same data, and their losses must agree. Then they take turns
+(A B A B ...), so that a busy minute hits all; printed are medians over the rounds of the milliseconds of a training step and of the generator's
+samples of given noise, and how many times ganc's that of the fastest peer is. Peers: PyTorch eager in both memory formats, torch.compile
+(first-order systems: it has no second derivatives), JAX jit with donated buffers. Each round of each side runs in a process of its own, so
+that no idle pool of threads waits beside the other side's work.
 """
 
 import argparse
