@@ -3,6 +3,7 @@
 //! The cut into tasks depends on shapes only. Every element of a result belongs to one task, which computes it in one
 //! fixed order.
 
+use super::ahead::{Ahead, ask};
 use super::{MOST_ROWS, MicroKernel, TileArgs};
 use crate::schedule::tiles::{Phase, Tiles};
 use std::cell::RefCell;
@@ -44,6 +45,8 @@ const CACHED: usize = 96 * 1024;
 /// cache.
 const COPIED_ROWS: usize = 96;
 const COPIED_DEPTH: usize = 256;
+/// Products whose rows are asked for before they are copied.
+const STEPS_AHEAD: usize = 8;
 /// A tile of the copy starts this many elements after the end of the one before: whole vectors may be written past it.
 const COPY_SLACK: usize = 16;
 
@@ -116,26 +119,51 @@ impl TileJob {
     }
 }
 
-/// Runs one task.
+/// How often one task runs the micro-kernel, roughly.
+pub fn calls(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
+    let grid = |p: &Phase| (task.rows.end.min(p.ny) - task.rows.start.min(p.ny)) * p.nx;
+    let tiles: usize = t.phases[task.phases.clone()].iter().map(|p| grid(p).div_ceil(kernel.rows)).sum();
+    let passes = match t.rows_are_neighbours() {
+        true => t.phases.first().map_or(1, |p| (task.images.len() * p.segments * p.k).div_ceil(COPIED_DEPTH)),
+        false => task.images.len(),
+    };
+    (tiles * passes * task.panels.len()).max(1)
+}
+
+/// Runs one task; with each tile, a portion of each of `ahead` is asked for.
 ///
 /// # Safety
 /// `a`, `b` and `c` point to the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each;
 /// nobody else writes what the task owns; the CPU can run `kernel`.
-pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, a: *const f32, b: *const f32, c: *mut f32) {
+pub unsafe fn run_tiles(
+    t: &Tiles,
+    kernel: &MicroKernel,
+    task: &Task,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ahead: &mut [Ahead],
+) {
     let mut scratch = [0.0f32; MOST_ROWS * 64];
     let packed_rows = t.packed_rows();
     for phase in &t.phases[task.phases.clone()] {
         if t.rows_are_neighbours() {
             // SAFETY: passed on from the caller.
-            unsafe { copied(t, kernel, phase, task, a, b, c, &mut scratch) };
+            unsafe { copied(t, kernel, phase, task, a, b, c, &mut scratch, ahead) };
             continue;
         }
+        let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(kernel.rows);
         for panel in task.panels.clone() {
+            let b_row = panel * packed_rows + phase.b_row;
             for image in task.images.clone() {
-                let b_row = panel * packed_rows + phase.b_row;
                 let job = Block { t, kernel, phase, task, image, panel, b_row };
+                let next = b.wrapping_add((b_row + packed_rows) * kernel.columns);
+                let mut panel_ahead = match panel + 1 < task.panels.end && image + 1 == task.images.end {
+                    true => Ahead::new(next, 1, 0, phase.segments * phase.k * kernel.columns, tiles),
+                    false => Ahead::NOTHING,
+                };
                 // SAFETY: passed on from the caller.
-                unsafe { job.run(a, b, c, &mut scratch) };
+                unsafe { job.run(a, b, c, &mut scratch, &mut panel_ahead, ahead) };
             }
         }
     }
@@ -155,6 +183,7 @@ unsafe fn copied(
     b: *const f32,
     c: *mut f32,
     scratch: &mut [f32; MOST_ROWS * 64],
+    ahead: &mut [Ahead],
 ) {
     let (height, width) = (kernel.rows, kernel.columns);
     let rows = task.rows.start.min(p.ny)..task.rows.end.min(p.ny);
@@ -175,22 +204,21 @@ unsafe fn copied(
                 let (column, image_b) = (panel * width, if t.sum_images { 0 } else { image * t.b_image });
                 // SAFETY: panel `panel` of the packed operand.
                 let panel_b = unsafe { b.add(image_b + (panel * t.packed_rows() + p.b_row + some.start) * width) };
+                let mut args = TileArgs::new(panel_b, some.len(), width);
+                (args.a_step, args.a_pair) = (height * 4, 4);
+                args.accumulate = usize::from(start > 0);
+                let c_panel = c.wrapping_add(image * t.c_image + p.c + column);
                 for tile in 0..tiles {
                     let first = rows.start + tile * height;
-                    let mut args = TileArgs::new(panel_b, some.len(), width);
-                    (args.a_step, args.a_pair) = (height * 4, 4);
-                    args.accumulate = usize::from(start > 0);
-                    let mut whole = [c; MOST_ROWS];
                     let here = height.min(rows.end - first);
+                    let (mut a_row, mut c_row) = (copy.wrapping_add(tile * tile_len), c_panel.wrapping_add(first * p.c_y));
                     for r in 0..here {
-                        // SAFETY: row `first + r` is the task's; the copy holds the tile.
-                        unsafe {
-                            args.a_rows[r] = copy.add(tile * tile_len + r);
-                            whole[r] = c.add(image * t.c_image + p.c + (first + r) * p.c_y + column);
-                        }
+                        (args.a_rows[r], args.c_rows[r]) = (a_row, c_row);
+                        (a_row, c_row) = (a_row.wrapping_add(1), c_row.wrapping_add(p.c_y));
                     }
-                    // SAFETY: all addresses are inside the buffers.
-                    unsafe { finish(kernel, args, whole, here, width.min(t.n - column), scratch) };
+                    ahead.iter_mut().for_each(Ahead::ask);
+                    // SAFETY: the rows are the task's, the copy holds the tile, and all addresses are inside the buffers.
+                    unsafe { finish(kernel, &mut args, here, width.min(t.n - column), scratch) };
                 }
             }
         }
@@ -229,6 +257,8 @@ unsafe fn copy_left(
         unsafe {
             let from = a.add(place);
             let to = copy.add(to * height);
+            let soon = from.wrapping_add(STEPS_AHEAD * t.a_step);
+            (0..rows.len()).step_by(16).for_each(|r| ask(soon.wrapping_add(r)));
             // Whole vectors: what is too much is overwritten by the next product, or lies in the slack. The last tiles go one
             // by one: nothing is read past the rows.
             let fast = whole.saturating_sub(1);
@@ -251,25 +281,18 @@ unsafe fn copy_left(
     }
 }
 
-/// Runs the micro-kernel on one tile of `height` rows and `columns` columns; a short panel goes by way of a scratch tile.
+/// Runs the micro-kernel on one tile of `height` rows and `columns` columns; a short panel goes by way of a scratch tile. The rows of the
+/// result in `args` may be others afterwards.
 ///
 /// # Safety
 /// As [`run_tiles`], for this tile.
-unsafe fn finish(
-    kernel: &MicroKernel,
-    mut args: TileArgs,
-    rows: [*mut f32; MOST_ROWS],
-    height: usize,
-    columns: usize,
-    scratch: &mut [f32; MOST_ROWS * 64],
-) {
+unsafe fn finish(kernel: &MicroKernel, args: &mut TileArgs, height: usize, columns: usize, scratch: &mut [f32; MOST_ROWS * 64]) {
     let width = kernel.columns;
     if columns == width {
-        args.c_rows = rows;
         // SAFETY: passed on from the caller.
-        unsafe { (kernel.run[height - 1])(&args) };
-        return;
+        return unsafe { (kernel.run[height - 1])(args) };
     }
+    let rows = args.c_rows;
     for (r, &row) in rows.iter().enumerate().take(height) {
         args.c_rows[r] = scratch[r * width..].as_mut_ptr();
         if args.accumulate != 0 {
@@ -278,7 +301,7 @@ unsafe fn finish(
         }
     }
     // SAFETY: passed on from the caller; the result goes to the scratch tile.
-    unsafe { (kernel.run[height - 1])(&args) };
+    unsafe { (kernel.run[height - 1])(args) };
     for (r, &row) in rows.iter().enumerate().take(height) {
         // SAFETY: `columns` elements of a row of the result.
         unsafe { std::ptr::copy_nonoverlapping(args.c_rows[r], row, columns) };
@@ -299,7 +322,15 @@ struct Block<'a> {
 impl Block<'_> {
     /// # Safety
     /// As [`run_tiles`].
-    unsafe fn run(&self, a: *const f32, b: *const f32, c: *mut f32, scratch: &mut [f32; MOST_ROWS * 64]) {
+    unsafe fn run(
+        &self,
+        a: *const f32,
+        b: *const f32,
+        c: *mut f32,
+        scratch: &mut [f32; MOST_ROWS * 64],
+        panel_ahead: &mut Ahead,
+        ahead: &mut [Ahead],
+    ) {
         let (t, p, width, image) = (self.t, self.phase, self.kernel.columns, self.image);
         let column = self.panel * width;
         let rows = self.task.rows.start.min(p.ny)..self.task.rows.end.min(p.ny);
@@ -325,27 +356,25 @@ impl Block<'_> {
         // Tiles of nearly equal height: no small remainder.
         let (units, most) = (span / unit, self.kernel.rows / unit);
         let tiles = units.div_ceil(most);
+        let mut args = TileArgs::new(b, p.k, width);
+        args.segments = p.segments;
+        args.a_step = t.a_step * 4;
+        args.a_segment = t.a_segment * 4;
+        args.a_pair = a_pair;
         for tile in (0..count / span.max(1)).flat_map(|_| 0..tiles) {
             let height = (units / tiles + usize::from(tile < units % tiles)) * unit;
-            let mut args = TileArgs::new(b, p.k, width);
-            args.segments = p.segments;
-            args.a_step = t.a_step * 4;
-            args.a_segment = t.a_segment * 4;
-            args.a_pair = a_pair;
-            let mut whole = [c; MOST_ROWS];
             for r in 0..height {
-                // SAFETY: row (y, x) is inside the phase's grid.
-                unsafe {
-                    args.a_rows[r] = a.add(y * p.a_y + x * p.a_x);
-                    whole[r] = c.add(y * p.c_y + x * p.c_x);
-                }
+                args.a_rows[r] = a.wrapping_add(y * p.a_y + x * p.a_x);
+                args.c_rows[r] = c.wrapping_add(y * p.c_y + x * p.c_x);
                 x += 1;
                 if x == p.nx {
                     (x, y) = (0, y + 1);
                 }
             }
-            // SAFETY: all addresses are inside the buffers.
-            unsafe { finish(self.kernel, args, whole, height, width.min(t.n - column), scratch) };
+            panel_ahead.ask();
+            ahead.iter_mut().for_each(Ahead::ask);
+            // SAFETY: the rows are inside the phase's grid, and all addresses inside the buffers.
+            unsafe { finish(self.kernel, &mut args, height, width.min(t.n - column), scratch) };
         }
     }
 }

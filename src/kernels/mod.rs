@@ -3,6 +3,7 @@
 //! A micro-kernel computes one tile of `rows x columns` sums in registers, over lists of addresses ("batch-reduce"). Which one
 //! runs is decided once, by what the CPU can do: [`MicroKernel::detect`]. The portable one is emitted by `codegen`.
 
+mod ahead;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -15,8 +16,9 @@ mod peak;
 mod product;
 mod winograd;
 
+pub use ahead::Ahead;
 pub use border::zero_border;
-pub use drive::{Task, TileJob, run_tiles};
+pub use drive::{Task, TileJob, calls, run_tiles};
 pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;

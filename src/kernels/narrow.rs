@@ -4,6 +4,7 @@
 //! A task owns images, or rows of a single one; it works on some rows at a time, so that the products stay in the second-level cache.
 
 use super::MicroKernel;
+use super::ahead::Ahead;
 use super::product::{Product, multiply, scratch};
 use crate::schedule::narrow::Narrow;
 use std::ops::Range;
@@ -52,13 +53,25 @@ pub unsafe fn run_narrow(n: &Narrow, kernel: &MicroKernel, task: &NarrowTask, a:
                 let source = n.axes[0].source(&rows);
                 let pixels = source.start * width..source.end.min(height) * width;
                 for panel in 0..line / kernel.columns {
+                    let from = a.wrapping_add((image * height * width + pixels.start) * n.inputs);
+                    // The first panel meets the pixels in memory: each tile asks for those of the next.
+                    let mut ahead = match panel {
+                        0 => Ahead::new(
+                            from.wrapping_add(kernel.rows * n.inputs),
+                            1,
+                            0,
+                            pixels.len() * n.inputs,
+                            pixels.len().div_ceil(kernel.rows),
+                        ),
+                        _later => Ahead::NOTHING,
+                    };
                     // SAFETY: pixels of the image, and room for their products.
                     unsafe {
                         multiply(
                             kernel,
                             &Product {
                                 rows: pixels.len(),
-                                a: a.add((image * height * width + pixels.start) * n.inputs),
+                                a: from,
                                 a_row: n.inputs,
                                 a_step: 1,
                                 a_segment: 0,
@@ -69,6 +82,7 @@ pub unsafe fn run_narrow(n: &Narrow, kernel: &MicroKernel, task: &NarrowTask, a:
                                 c_row: line,
                                 accumulate: false,
                             },
+                            std::slice::from_mut(&mut ahead),
                         );
                     }
                 }

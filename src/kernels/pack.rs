@@ -1,10 +1,14 @@
 //! Copying matrices into panels as wide as the micro-kernel's tile.
 
 use super::MicroKernel;
+use super::ahead::ask;
 use crate::schedule::tiles::Pack;
 
 /// Panels of a task: neighbours in the source, so that whole runs of cache lines are read.
 const GROUP: usize = 4;
+/// Rows of the source that are asked for before they are copied, and elements of each where rows are turned into columns.
+const ROWS_AHEAD: usize = 12;
+const TURNED_AHEAD: usize = 32;
 
 /// Tasks of a pack: groups of panels, over all matrices of a batch.
 pub fn pack_tasks(p: &Pack) -> usize {
@@ -37,7 +41,13 @@ pub unsafe fn pack_panels(p: &Pack, kernel: &MicroKernel, source: *const f32, ta
                     for (n, panel) in some.clone().enumerate() {
                         let columns = p.width.min(p.columns - panel * p.width);
                         let (from, to) = (from.add(row * p.row_step + n * p.width), to.add(n * panel_len + row * p.width));
-                        std::ptr::copy_nonoverlapping(from, to, columns);
+                        ask(from.wrapping_add(ROWS_AHEAD * p.row_step));
+                        if columns == 16 {
+                            // As long as most panels are wide: a copy of known length needs no call.
+                            to.cast::<[f32; 16]>().write_unaligned(from.cast::<[f32; 16]>().read_unaligned());
+                        } else {
+                            std::ptr::copy_nonoverlapping(from, to, columns);
+                        }
                         if columns < p.width {
                             std::ptr::write_bytes(to.add(columns), 0, p.width - columns);
                         }
@@ -86,6 +96,9 @@ unsafe fn transpose(p: &Pack, kernel: &MicroKernel, from: *const f32, to: *mut f
                     && end - start == BLOCK
                     && first + BLOCK <= columns
                 {
+                    if start % 16 == 0 {
+                        (0..BLOCK).for_each(|i| ask(from.wrapping_add(i * p.column_step + TURNED_AHEAD)));
+                    }
                     square(from, p.column_step, to, p.width);
                     continue;
                 }

@@ -1,5 +1,6 @@
 //! Products of a few rows with one packed panel, and memory between the stages of a task.
 
+use super::ahead::Ahead;
 use super::{MicroKernel, TileArgs};
 use std::cell::RefCell;
 
@@ -61,31 +62,29 @@ pub struct Product {
     pub accumulate: bool,
 }
 
-/// `c[row] (+)= a[row] * b` for `rows` rows and one panel, with `segments` of `k` products.
+/// `c[row] (+)= a[row] * b` for `rows` rows and one panel, with `segments` of `k` products. With each tile, a portion of each of `ahead` is
+/// asked for.
 ///
 /// # Safety
 /// All addresses are valid, and the CPU can run the kernel.
-pub unsafe fn multiply(kernel: &MicroKernel, p: &Product) {
+pub unsafe fn multiply(kernel: &MicroKernel, p: &Product, ahead: &mut [Ahead]) {
     let most = kernel.rows;
     let blocks = p.rows.div_ceil(most);
-    let mut first = 0;
+    let mut args = TileArgs::new(p.b, p.k, kernel.columns);
+    args.segments = p.segments;
+    args.a_segment = p.a_segment * 4;
+    args.a_step = p.a_step * 4;
+    args.a_pair = p.a_row * 4;
+    args.accumulate = usize::from(p.accumulate);
+    let (mut a, mut c) = (p.a, p.c);
     for block in 0..blocks {
         let height = p.rows / blocks + usize::from(block < p.rows % blocks);
-        let mut args = TileArgs::new(p.b, p.k, kernel.columns);
-        args.segments = p.segments;
-        args.a_segment = p.a_segment * 4;
-        args.a_step = p.a_step * 4;
-        args.a_pair = p.a_row * 4;
-        args.accumulate = usize::from(p.accumulate);
         for r in 0..height {
-            // SAFETY: a row of the product.
-            unsafe {
-                args.a_rows[r] = p.a.add((first + r) * p.a_row);
-                args.c_rows[r] = p.c.add((first + r) * p.c_row);
-            }
+            (args.a_rows[r], args.c_rows[r]) = (a, c);
+            (a, c) = (a.wrapping_add(p.a_row), c.wrapping_add(p.c_row));
         }
+        ahead.iter_mut().for_each(Ahead::ask);
         // SAFETY: passed on from the caller.
         unsafe { (kernel.run[height - 1])(&args) };
-        first += height;
     }
 }

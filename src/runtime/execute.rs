@@ -7,10 +7,10 @@ use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::kernels::{
-    MicroKernel, NarrowTask, TileJob, WinogradTask, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_tiles, run_winograd,
-    transform, transform_tasks, winograd_tasks, zero_border,
+    Ahead, MicroKernel, NarrowTask, TileJob, WinogradTask, calls, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_tiles,
+    run_winograd, transform, transform_tasks, winograd_tasks, zero_border,
 };
-use crate::schedule::nest::Nest;
+use crate::schedule::nest::{Inst, Nest};
 use crate::schedule::{BufferId, Home, Kind, Plan};
 use std::ops::Range;
 use std::sync::Arc;
@@ -374,12 +374,18 @@ impl Executable {
             (Kind::Pack(p), _) => unsafe { pack_panels(p, &self.kernel, x, y, task) },
             (Kind::Tiles(t, epilogue), Tasks::Product(job)) => {
                 let task = &job.tasks[task];
-                // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen.
-                unsafe { run_tiles(t, &self.kernel, task, x, y, z) };
+                let width = self.kernel.columns;
+                let columns = task.panels.start * width..(task.panels.end * width).min(t.n);
+                let mut ahead = [Ahead::NOTHING; AHEAD];
                 if let Some(nest) = epilogue {
                     let rows = epilogue_rows(t.images, nest, task);
-                    let width = self.kernel.columns;
-                    let columns = task.panels.start * width..(task.panels.end * width).min(t.n);
+                    let calls = calls(t, &self.kernel, task);
+                    ahead = reads(nest, &work.pointers, t.c, rows, columns.clone(), calls);
+                }
+                // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen.
+                unsafe { run_tiles(t, &self.kernel, task, x, y, z, &mut ahead) };
+                if let Some(nest) = epilogue {
+                    let rows = epilogue_rows(t.images, nest, task);
                     // SAFETY: exactly the rows and columns of this task, whose product is complete.
                     unsafe { self.nest(kernel, work, rows, columns) };
                 }
@@ -428,6 +434,36 @@ impl Executable {
             unsafe { f(work.pointers.as_ptr(), rows.start, rows.end, columns.start, columns.end) }
         }
     }
+}
+
+/// Most operands of an epilogue that are asked for while its product runs.
+const AHEAD: usize = 4;
+
+/// What an epilogue reads in some rows and columns beside the product, in portions for each call of the micro-kernel. Only operands whose
+/// loops before the last are one walk.
+fn reads(
+    nest: &Nest,
+    pointers: &[*mut f32],
+    product: BufferId,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    calls: usize,
+) -> [Ahead; AHEAD] {
+    let last = nest.dims.len() - 1;
+    let within: usize = nest.dims[1..last].iter().map(|d| d.size).product();
+    let mut ahead = [Ahead::NOTHING; AHEAD];
+    let loads = nest.body.iter().filter_map(|i| if let Inst::Load(a) = i { Some(*a) } else { None });
+    let wanted = loads.filter(|&a| {
+        let access = &nest.accesses[a];
+        let one_walk = (0..last - 1).all(|d| access.strides[d] == access.strides[d + 1] * nest.dims[d + 1].size);
+        access.buffer != product && access.strides[last] == 1 && access.strides[0] > 0 && (last == 1 || one_walk)
+    });
+    for (place, a) in ahead.iter_mut().zip(wanted) {
+        let strides = &nest.accesses[a].strides;
+        let first = pointers[a].wrapping_add(rows.start * strides[0] + columns.start);
+        *place = Ahead::new(first, rows.len() * within, strides[last - 1], columns.len(), calls);
+    }
+    ahead
 }
 
 /// The rows of an epilogue that a task of its product owns: its images, or rows of the single image.

@@ -9,6 +9,7 @@ mod routines;
 mod transforms;
 
 use super::MicroKernel;
+use super::ahead::{Ahead, ask};
 use super::product::{Line, Product, multiply, scratch};
 use crate::schedule::winograd::{Order, Part, Winograd};
 use routines::{Places, Routines, routines};
@@ -194,11 +195,18 @@ impl<'w> Work<'w> {
     /// As [`transform`]; `to` has room for the inputs.
     unsafe fn panel(&self, filter: *const f32, part: usize, panel: usize, inputs: Range<usize>, to: *mut f32, step: usize) {
         const SOME: usize = 16;
+        const INPUTS_AHEAD: usize = 6;
         let (w, width, taps) = (self.w, self.kernel.columns, &self.w.parts[part].taps);
+        // What is asked for is never read: it may lie past the end.
+        let soon = |output: usize, input: usize| {
+            let from = filter.wrapping_add(output * w.filter_output + input * w.filter_input);
+            taps.iter().for_each(|&t| ask(from.wrapping_add(t)));
+        };
         // SAFETY: inputs and outputs are those of the filter.
         unsafe {
             if w.filter_output == 1 {
                 for (n, c) in inputs.enumerate() {
+                    soon(panel * width, c + INPUTS_AHEAD);
                     let from = filter.add(c * w.filter_input + panel * width);
                     (self.routines.filter)(from, taps, width, to.add(n * width), step);
                 }
@@ -211,7 +219,13 @@ impl<'w> Work<'w> {
             for c in inputs.clone().step_by(SOME) {
                 for o in (0..width).step_by(8) {
                     for i in 0..8 {
-                        let from = filter.add((panel * width + o + i) * w.filter_output + c);
+                        let output = panel * width + o + i;
+                        if o + 8 < width {
+                            soon(output + 8, c)
+                        } else {
+                            soon(output + 8 - width, c + SOME)
+                        }
+                        let from = filter.add(output * w.filter_output + c);
                         (self.routines.filter)(from, taps, SOME, some.add(i * SOME), 8 * SOME);
                     }
                     for f in 0..self.products {
@@ -332,6 +346,7 @@ impl<'w> Work<'w> {
         let most = (HELD / (self.products * tiles * width)).clamp(1, task.panels.len());
         let held_tile = most * width + APART;
         let held_step = tiles * held_tile + APART;
+        let blocks = tiles.div_ceil(self.kernel.rows);
         scratch([self.products * step, self.products * held_step], |[v, held]| {
             for first in (0..w.parts.len()).step_by(group) {
                 for q in 0..group {
@@ -350,7 +365,20 @@ impl<'w> Work<'w> {
                 for panels in (task.panels.start..task.panels.end).step_by(most) {
                     let panels = panels..(panels + most).min(task.panels.end);
                     for f in 0..self.products {
+                        let mut tiles_ahead = match f + 1 < self.products {
+                            true => Ahead::new(v.wrapping_add((f + 1) * step), 1, 0, group * part_len, blocks * panels.len()),
+                            false => Ahead::NOTHING,
+                        };
                         for (n, panel) in panels.clone().enumerate() {
+                            let next = if panel + 1 < panels.end { (f, panel + 1) } else { (f + 1, panels.start) };
+                            let filters_ahead = match next.0 < self.products {
+                                true => {
+                                    let from = u.wrapping_add(self.filter_place(first, next.0, next.1));
+                                    Ahead::new(from, 1, 0, group * w.inputs * width, blocks)
+                                }
+                                false => Ahead::NOTHING,
+                            };
+                            let mut ahead = [tiles_ahead, filters_ahead];
                             // SAFETY: the memory holds the transformed tiles and has room for the products.
                             unsafe {
                                 multiply(
@@ -368,8 +396,10 @@ impl<'w> Work<'w> {
                                         c_row: held_tile,
                                         accumulate: false,
                                     },
+                                    &mut ahead,
                                 );
                             }
+                            tiles_ahead = ahead[0];
                         }
                     }
                     let channels = panels.start * width..panels.end * width;
@@ -417,6 +447,7 @@ impl<'w> Work<'w> {
                                         c_row: width,
                                         accumulate: q > first || c > 0,
                                     },
+                                    &mut [],
                                 );
                             }
                         }
@@ -441,6 +472,7 @@ impl<'w> Work<'w> {
         let (all, row) = (w.images * w.tiles_of_image(), w.tiles[1]);
         let rows_at_once = GRADIENT_TILES.div_ceil(row).min(w.images * w.tiles[0]);
         let tile = inputs.len();
+        let blocks = tile.div_ceil(self.kernel.rows);
         let step = rows_at_once * row * tile + APART;
         let held_row = panels * width + APART;
         let held_step = inputs.len() * held_row + APART;
@@ -458,7 +490,19 @@ impl<'w> Work<'w> {
                 }
                 for f in 0..self.products {
                     for (n, panel) in task.panels.clone().enumerate() {
-                        let place = (f * (w.outputs / width) + panel) * all * width + first * row * width;
+                        let place = |f: usize, panel: usize| ((f * (w.outputs / width) + panel) * all + first * row) * width;
+                        let next = if n + 1 < panels { (f, n + 1) } else { (f + 1, 0) };
+                        let mut ahead = match next.0 < self.products {
+                            true => {
+                                let b = d.wrapping_add(place(next.0, task.panels.start + next.1));
+                                let c = held.wrapping_add(next.0 * held_step + next.1 * width);
+                                [
+                                    Ahead::new(b, 1, 0, some.len() * row * width, blocks),
+                                    Ahead::new(c, inputs.len(), held_row, width, blocks),
+                                ]
+                            }
+                            false => [Ahead::NOTHING; 2],
+                        };
                         // SAFETY: rows are channels of the big image, products go over tiles.
                         unsafe {
                             multiply(
@@ -471,11 +515,12 @@ impl<'w> Work<'w> {
                                     a_segment: 0,
                                     segments: 1,
                                     k: some.len() * row,
-                                    b: d.add(place),
+                                    b: d.add(place(f, panel)),
                                     c: held.add(f * held_step + n * width),
                                     c_row: held_row,
                                     accumulate: first > 0,
                                 },
+                                &mut ahead,
                             );
                         }
                     }
