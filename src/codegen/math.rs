@@ -1,12 +1,10 @@
-//! Elementary functions as straight-line CLIF, the same for one lane and for four.
+//! Elementary functions as straight-line arithmetic, the same for every number of lanes and every emitter.
 //!
 //! No library is called: the polynomials below decide every bit, so a result does not depend on the host's `libm`. They were
 //! fitted by iteratively reweighted least squares on Chebyshev nodes; the errors of the whole functions, in units in the last
 //! place of the result, are asserted in `tests/kernels.rs`.
 
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
-use cranelift_frontend::FunctionBuilder;
+use crate::graph::{Binary, Reduce, Unary};
 
 /// `(e^r - 1 - r) / r^2` on `|r| <= ln(2)/2`.
 const EXP: [f32; 6] = [0.5, 0.166_666_66, 0.041_666_295, 0.008_333_498, 0.001_394_470_3, 0.000_197_902_98];
@@ -45,75 +43,54 @@ const ROUND: f32 = 12_582_912.0;
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
-/// Emits arithmetic on values of one type: `F32` or `F32X4`.
-pub struct Lanes<'a, 'b> {
-    /// Where instructions go.
-    pub b: &'a mut FunctionBuilder<'b>,
-    /// The type of all values.
-    pub ty: Type,
-    /// Whether the host multiplies and adds in one rounding.
-    pub has_fma: bool,
+/// Comparisons; not ordered numbers are only not equal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compare {
+    Less,
+    LessEqual,
+    Greater,
+    Equal,
+    NotEqual,
 }
 
-impl Lanes<'_, '_> {
-    fn int(&self) -> Type {
-        if self.ty == types::F32 { types::I32 } else { types::I32X4 }
-    }
+/// Arithmetic on lanes of 32 bits that an emitter provides, and what follows from it.
+pub trait Arithmetic {
+    /// A value in every lane.
+    type V: Copy;
 
     /// A number in every lane.
-    pub fn constant(&mut self, x: f32) -> Value {
-        let c = self.b.ins().f32const(x);
-        if self.ty == types::F32 { c } else { self.b.ins().splat(self.ty, c) }
-    }
-
-    fn int_constant(&mut self, x: i32) -> Value {
-        let c = self.b.ins().iconst(types::I32, i64::from(x as u32));
-        if self.ty == types::F32 { c } else { self.b.ins().splat(types::I32X4, c) }
-    }
-
-    fn as_int(&mut self, x: Value) -> Value {
-        let ty = self.int();
-        self.b.ins().bitcast(ty, MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little), x)
-    }
-
-    fn as_float(&mut self, x: Value) -> Value {
-        let ty = self.ty;
-        self.b.ins().bitcast(ty, MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little), x)
-    }
-
+    fn constant(&mut self, x: f32) -> Self::V;
+    /// A whole number in every lane.
+    fn int_constant(&mut self, x: i32) -> Self::V;
+    fn add(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn subtract(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn multiply(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn divide(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn negate(&mut self, a: Self::V) -> Self::V;
+    fn absolute(&mut self, a: Self::V) -> Self::V;
+    fn square_root(&mut self, a: Self::V) -> Self::V;
     /// `a*b + c`, in one rounding where the host can.
-    pub fn fma(&mut self, a: Value, b: Value, c: Value) -> Value {
-        if self.has_fma {
-            self.b.ins().fma(a, b, c)
-        } else {
-            let m = self.b.ins().fmul(a, b);
-            self.b.ins().fadd(m, c)
-        }
-    }
-
+    fn fma(&mut self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a` where the comparison holds, otherwise `b`.
-    pub fn choose(&mut self, cc: FloatCC, left: Value, right: Value, a: Value, b: Value) -> Value {
-        let mask = self.b.ins().fcmp(cc, left, right);
-        self.pick(mask, a, b)
-    }
-
-    fn pick(&mut self, mask: Value, a: Value, b: Value) -> Value {
-        if self.ty == types::F32 {
-            self.b.ins().select(mask, a, b)
-        } else {
-            let mask = self.as_float(mask);
-            self.b.ins().bitselect(mask, a, b)
-        }
-    }
+    fn choose(&mut self, cc: Compare, left: Self::V, right: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    fn add_int(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn subtract_int(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn and(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn or(&mut self, a: Self::V, b: Self::V) -> Self::V;
+    fn shift_left(&mut self, a: Self::V, by: u8) -> Self::V;
+    /// Keeps the sign.
+    fn shift_right(&mut self, a: Self::V, by: u8) -> Self::V;
+    /// Whole numbers as numbers.
+    fn from_int(&mut self, a: Self::V) -> Self::V;
 
     /// 1 where the comparison holds, otherwise 0.
-    pub fn truth(&mut self, cc: FloatCC, left: Value, right: Value) -> Value {
+    fn truth(&mut self, cc: Compare, left: Self::V, right: Self::V) -> Self::V {
         let (one, zero) = (self.constant(1.0), self.constant(0.0));
         self.choose(cc, left, right, one, zero)
     }
 
-    fn polynomial(&mut self, coefficients: &[f32], x: Value) -> Value {
-        let mut sum: Option<Value> = None;
+    fn polynomial(&mut self, coefficients: &[f32], x: Self::V) -> Self::V {
+        let mut sum: Option<Self::V> = None;
         for &c in coefficients.iter().rev() {
             let c = self.constant(c);
             sum = Some(match sum {
@@ -125,158 +102,182 @@ impl Lanes<'_, '_> {
     }
 
     /// -1, 0 or 1.
-    pub fn sign(&mut self, x: Value) -> Value {
+    fn sign(&mut self, x: Self::V) -> Self::V {
         let zero = self.constant(0.0);
-        let (up, down) = (self.truth(FloatCC::GreaterThan, x, zero), self.truth(FloatCC::LessThan, x, zero));
-        self.b.ins().fsub(up, down)
+        let (up, down) = (self.truth(Compare::Greater, x, zero), self.truth(Compare::Less, x, zero));
+        self.subtract(up, down)
     }
 
     /// `e^x`; infinity above 88.73, 0 below -87.
-    pub fn exp(&mut self, x: Value) -> Value {
+    fn exp(&mut self, x: Self::V) -> Self::V {
         let (high, low) = (self.constant(89.0), self.constant(-87.68));
-        let x = self.choose(FloatCC::GreaterThan, x, high, high, x);
-        let x = self.choose(FloatCC::LessThan, x, low, low, x);
+        let x = self.choose(Compare::Greater, x, high, high, x);
+        let x = self.choose(Compare::Less, x, low, low, x);
         let (log2e, round) = (self.constant(std::f32::consts::LOG2_E), self.constant(ROUND));
         let shifted = self.fma(x, log2e, round);
-        let n = self.b.ins().fsub(shifted, round);
+        let n = self.subtract(shifted, round);
         let (ln2_high, ln2_low) = (self.constant(-LN2_HIGH), self.constant(-LN2_LOW));
         let r = self.fma(n, ln2_high, x);
         let r = self.fma(n, ln2_low, r);
         let p = self.polynomial(&EXP, r);
-        let square = self.b.ins().fmul(r, r);
+        let square = self.multiply(r, r);
         let p = self.fma(p, square, r);
         let one = self.constant(1.0);
-        let p = self.b.ins().fadd(p, one);
+        let p = self.add(p, one);
         // 2^n as 2^(n-1) * 2, so that n = 128 overflows to infinity and n = -126, the least that -87.68 leads to, gives 0.
-        let bits = self.as_int(shifted);
         let bias = self.int_constant(126 - 0x4B40_0000);
-        let exponent = self.b.ins().iadd(bits, bias);
-        let exponent = self.shift_left(exponent, 23);
-        let scale = self.as_float(exponent);
-        let p = self.b.ins().fmul(p, scale);
+        let exponent = self.add_int(shifted, bias);
+        let scale = self.shift_left(exponent, 23);
+        let p = self.multiply(p, scale);
         let two = self.constant(2.0);
-        self.b.ins().fmul(p, two)
-    }
-
-    fn shift_left(&mut self, x: Value, by: i64) -> Value {
-        self.b.ins().ishl_imm_u(x, by)
+        self.multiply(p, two)
     }
 
     /// Natural logarithm; -infinity of 0, NaN of negative numbers.
-    pub fn log(&mut self, x: Value) -> Value {
-        let bits = self.as_int(x);
+    fn log(&mut self, x: Self::V) -> Self::V {
         // Split so that the mantissa lies in [sqrt(1/2), sqrt(2)).
         let offset = self.int_constant(0x3F35_04F3);
-        let moved = self.b.ins().isub(bits, offset);
-        let exponent = self.b.ins().sshr_imm_u(moved, 23);
+        let moved = self.subtract_int(x, offset);
+        let exponent = self.shift_right(moved, 23);
         let whole = self.shift_left(exponent, 23);
-        let mantissa = self.b.ins().isub(bits, whole);
-        let mantissa = self.as_float(mantissa);
-        let float = self.ty;
-        let e = self.b.ins().fcvt_from_sint(float, exponent);
+        let mantissa = self.subtract_int(x, whole);
+        let e = self.from_int(exponent);
         let one = self.constant(1.0);
-        let m = self.b.ins().fsub(mantissa, one);
-        let square = self.b.ins().fmul(m, m);
-        let cube = self.b.ins().fmul(square, m);
+        let m = self.subtract(mantissa, one);
+        let square = self.multiply(m, m);
+        let cube = self.multiply(square, m);
         let p = self.polynomial(&LOG, m);
         let half = self.constant(-0.5);
-        let tail = self.b.ins().fmul(p, cube);
+        let tail = self.multiply(p, cube);
         let tail = self.fma(square, half, tail);
         let (ln2_high, ln2_low) = (self.constant(LN2_HIGH), self.constant(LN2_LOW));
         let tail = self.fma(e, ln2_low, tail);
-        let sum = self.b.ins().fadd(m, tail);
+        let sum = self.add(m, tail);
         let result = self.fma(e, ln2_high, sum);
         let (zero, infinity) = (self.constant(0.0), self.constant(f32::INFINITY));
         let (minus, nan) = (self.constant(f32::NEG_INFINITY), self.constant(f32::NAN));
-        let result = self.choose(FloatCC::LessThan, x, infinity, result, x);
+        let result = self.choose(Compare::Less, x, infinity, result, x);
         // Subnormal numbers count as 0, as they do everywhere in a run.
         let tiny = self.constant(f32::MIN_POSITIVE);
-        let below = self.choose(FloatCC::LessThan, x, zero, nan, minus);
-        self.choose(FloatCC::LessThan, x, tiny, below, result)
+        let below = self.choose(Compare::Less, x, zero, nan, minus);
+        self.choose(Compare::Less, x, tiny, below, result)
     }
 
     /// `log(1 + e)` for `0 <= e <= 1`.
-    fn log_1p_small(&mut self, e: Value) -> Value {
+    fn log_1p_small(&mut self, e: Self::V) -> Self::V {
         let one = self.constant(1.0);
-        let u = self.b.ins().fadd(one, e);
-        let back = self.b.ins().fsub(u, one);
-        let lost = self.b.ins().fsub(e, back);
-        let fix = self.b.ins().fdiv(lost, u);
+        let u = self.add(one, e);
+        let back = self.subtract(u, one);
+        let lost = self.subtract(e, back);
+        let fix = self.divide(lost, u);
         let log = self.log(u);
-        self.b.ins().fadd(log, fix)
+        self.add(log, fix)
     }
 
     /// `max(x, 0) + log1p(e^-|x|)`.
-    pub fn softplus(&mut self, x: Value) -> Value {
+    fn softplus(&mut self, x: Self::V) -> Self::V {
         let zero = self.constant(0.0);
-        let positive = self.choose(FloatCC::LessThan, x, zero, zero, x);
-        let absolute = self.b.ins().fabs(x);
-        let negative = self.b.ins().fneg(absolute);
+        let positive = self.choose(Compare::Less, x, zero, zero, x);
+        let absolute = self.absolute(x);
+        let negative = self.negate(absolute);
         let e = self.exp(negative);
         let log = self.log_1p_small(e);
-        self.b.ins().fadd(positive, log)
+        self.add(positive, log)
     }
 
     /// `1 / (1 + e^-x)`.
-    pub fn sigmoid(&mut self, x: Value) -> Value {
-        let negative = self.b.ins().fneg(x);
+    fn sigmoid(&mut self, x: Self::V) -> Self::V {
+        let negative = self.negate(x);
         let e = self.exp(negative);
         let one = self.constant(1.0);
-        let below = self.b.ins().fadd(one, e);
-        self.b.ins().fdiv(one, below)
+        let below = self.add(one, e);
+        self.divide(one, below)
     }
 
     /// Hyperbolic tangent.
-    pub fn tanh(&mut self, x: Value) -> Value {
-        let square = self.b.ins().fmul(x, x);
+    fn tanh(&mut self, x: Self::V) -> Self::V {
+        let square = self.multiply(x, x);
         let p = self.polynomial(&TANH, square);
-        let cube = self.b.ins().fmul(square, x);
+        let cube = self.multiply(square, x);
         let small = self.fma(p, cube, x);
-        let absolute = self.b.ins().fabs(x);
-        let double = self.b.ins().fadd(absolute, absolute);
+        let absolute = self.absolute(x);
+        let double = self.add(absolute, absolute);
         let e = self.exp(double);
         let (one, two) = (self.constant(1.0), self.constant(2.0));
-        let below = self.b.ins().fadd(e, one);
-        let part = self.b.ins().fdiv(two, below);
-        let large = self.b.ins().fsub(one, part);
+        let below = self.add(e, one);
+        let part = self.divide(two, below);
+        let large = self.subtract(one, part);
         let large = self.copy_sign(large, x);
         let bound = self.constant(0.625);
-        self.choose(FloatCC::LessThan, absolute, bound, small, large)
+        self.choose(Compare::Less, absolute, bound, small, large)
     }
 
-    fn copy_sign(&mut self, magnitude: Value, sign: Value) -> Value {
-        let (m, s) = (self.as_int(magnitude), self.as_int(sign));
+    fn copy_sign(&mut self, magnitude: Self::V, sign: Self::V) -> Self::V {
         let mask = self.int_constant(i32::MIN);
-        let s = self.b.ins().band(s, mask);
-        let joined = self.b.ins().bor(m, s);
-        self.as_float(joined)
+        let sign = self.and(sign, mask);
+        self.or(magnitude, sign)
     }
 
     /// The error function.
-    pub fn erf(&mut self, x: Value) -> Value {
-        let square = self.b.ins().fmul(x, x);
+    fn erf(&mut self, x: Self::V) -> Self::V {
+        let square = self.multiply(x, x);
         let p = self.polynomial(&ERF_SMALL, square);
         let small = self.fma(p, x, x);
-        let absolute = self.b.ins().fabs(x);
+        let absolute = self.absolute(x);
         let four = self.constant(4.0);
-        let clamped = self.choose(FloatCC::GreaterThan, absolute, four, four, absolute);
+        let clamped = self.choose(Compare::Greater, absolute, four, four, absolute);
         let p = self.polynomial(&ERF_LARGE, clamped);
-        let negative = self.b.ins().fneg(p);
+        let negative = self.negate(p);
         let e = self.exp(negative);
         let one = self.constant(1.0);
-        let large = self.b.ins().fsub(one, e);
+        let large = self.subtract(one, e);
         let large = self.copy_sign(large, x);
-        self.choose(FloatCC::LessThan, absolute, one, small, large)
+        self.choose(Compare::Less, absolute, one, small, large)
     }
 
     /// Whether lanes of `mask` (1 or 0 as numbers) are set: `a` where not zero.
-    pub fn select(&mut self, condition: Value, a: Value, b: Value) -> Value {
+    fn select(&mut self, condition: Self::V, a: Self::V, b: Self::V) -> Self::V {
         let zero = self.constant(0.0);
-        self.choose(FloatCC::NotEqual, condition, zero, a, b)
+        self.choose(Compare::NotEqual, condition, zero, a, b)
     }
-}
 
-/// The comparison on loop counters: `a < b`.
-pub fn below(b: &mut FunctionBuilder<'_>, left: Value, right: Value) -> Value {
-    b.ins().icmp(IntCC::SignedLessThan, left, right)
+    /// A function of one register.
+    fn unary(&mut self, f: Unary, x: Self::V) -> Self::V {
+        match f {
+            Unary::Neg => self.negate(x),
+            Unary::Exp => self.exp(x),
+            Unary::Log => self.log(x),
+            Unary::Sqrt => self.square_root(x),
+            Unary::Abs => self.absolute(x),
+            Unary::Sign => self.sign(x),
+            Unary::Tanh => self.tanh(x),
+            Unary::Sigmoid => self.sigmoid(x),
+            Unary::Softplus => self.softplus(x),
+            Unary::Erf => self.erf(x),
+            Unary::Detach => x,
+        }
+    }
+
+    /// A function of two registers.
+    fn binary(&mut self, f: Binary, x: Self::V, y: Self::V) -> Self::V {
+        match f {
+            Binary::Add => self.add(x, y),
+            Binary::Sub => self.subtract(x, y),
+            Binary::Mul => self.multiply(x, y),
+            Binary::Div => self.divide(x, y),
+            Binary::Max => self.choose(Compare::Greater, x, y, x, y),
+            Binary::Min => self.choose(Compare::Less, x, y, x, y),
+            Binary::Lt => self.truth(Compare::Less, x, y),
+            Binary::Le => self.truth(Compare::LessEqual, x, y),
+            Binary::Eq => self.truth(Compare::Equal, x, y),
+        }
+    }
+
+    /// One step of a reduction.
+    fn combine(&mut self, kind: Reduce, a: Self::V, b: Self::V) -> Self::V {
+        match kind {
+            Reduce::Sum => self.add(a, b),
+            Reduce::Max => self.choose(Compare::Greater, a, b, a, b),
+        }
+    }
 }

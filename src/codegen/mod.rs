@@ -3,16 +3,18 @@
 //! Nests of the same structure share one function: what differs between them (addresses, and the sizes of the first and
 //! last loop) comes in as arguments. The generated code calls nothing, so it needs no relocation.
 
+mod clif;
 mod math;
 mod nest;
 mod tile;
+mod wide;
 
 use crate::kernels::{MicroKernel, wanted};
 use crate::schedule::nest::Nest;
 use crate::schedule::{BufferId, Kind, Plan, Target};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{Function, UserFuncName};
+use cranelift_codegen::ir::{Function, Signature, UserFuncName};
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetFrontendConfig};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
@@ -32,6 +34,8 @@ struct Machine {
     /// Whether instructions may take a vector at any address as an operand. Without AVX, Cranelift 0.135 folds an
     /// unaligned load into `cmpps`, which faults.
     folds_loads: bool,
+    /// Whether `wide` may be used.
+    has_wide: bool,
     frontend: TargetFrontendConfig,
 }
 
@@ -112,7 +116,9 @@ impl Host {
 
     fn with(kernel: Option<MicroKernel>) -> Result<Host, String> {
         let isa = isa(cranelift_native::builder().map_err(str::to_string)?)?;
-        let machine = machine(&isa);
+        let mut machine = machine(&isa);
+        // Its calling convention is that of Unix.
+        machine.has_wide = kernel.is_some() && cfg!(all(target_arch = "x86_64", unix));
         let (kernel, portable) = match kernel {
             Some(k) => (k, None),
             None => portable_kernel(&isa, machine)?,
@@ -155,6 +161,7 @@ fn machine(isa: &OwnedTargetIsa) -> Machine {
     Machine {
         has_fma: flag(isa, "has_fma") || other,
         folds_loads: flag(isa, "has_avx") || other,
+        has_wide: false,
         frontend: isa.frontend_config(),
     }
 }
@@ -164,11 +171,11 @@ fn flag(isa: &OwnedTargetIsa, name: &str) -> bool {
 }
 
 fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKernel, Option<Arc<Code>>), String> {
-    let functions: Vec<Function> = (1..=tile::ROWS)
+    let functions: Vec<Emitted> = (1..=tile::ROWS)
         .map(|rows| {
             let mut f = Function::with_name_signature(UserFuncName::default(), tile::signature(isa.default_call_conv()));
             tile::emit(rows, &mut f, &mut FunctionBuilderContext::new(), machine);
-            f
+            Emitted::Clif(Box::new(f))
         })
         .collect();
     let (code, addresses, _) = assemble(isa, functions)?;
@@ -188,33 +195,52 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
     Ok((kernel, Some(Arc::new(code))))
 }
 
+/// A function that is emitted.
+enum Emitted {
+    /// For Cranelift to compile.
+    Clif(Box<Function>),
+    /// Machine code and its text.
+    Wide(Vec<u8>, String),
+}
+
+/// Machine code with its alignment.
+struct Bytes {
+    signature: Signature,
+    alignment: u64,
+    data: Vec<u8>,
+}
+
 /// Compiles functions (in parallel) and puts them into executable memory.
-fn assemble(isa: &OwnedTargetIsa, functions: Vec<Function>) -> Result<(Code, Vec<*const u8>, usize), String> {
-    let compiled: Vec<Context> = functions
-        .into_par_iter()
-        .map(|f| {
-            let mut context = Context::for_function(f);
-            context.compile(isa.as_ref(), &mut ControlPlane::default()).map_err(|e| format!("{:?}", e.inner))?;
-            Ok(context)
-        })
-        .collect::<Result<_, String>>()?;
+fn assemble(isa: &OwnedTargetIsa, functions: Vec<Emitted>) -> Result<(Code, Vec<*const u8>, usize), String> {
+    let compiled: Vec<Bytes> = functions.into_par_iter().map(|f| bytes_of(isa, f)).collect::<Result<_, String>>()?;
     let mut module = JITModule::new(JITBuilder::with_isa(isa.clone(), cranelift_module::default_libcall_names()));
     let mut ids: Vec<FuncId> = Vec::new();
     let mut bytes = 0;
-    for context in &compiled {
-        let Some(code) = context.compiled_code() else { return Err("a function did not compile".into()) };
-        if let Some(r) = code.buffer.relocs().first() {
-            return Err(format!("generated code refers to {:?}", r.target));
-        }
-        let id = module.declare_anonymous_function(&context.func.signature).map_err(|e| e.to_string())?;
-        let data = code.code_buffer();
+    for Bytes { signature, alignment, data } in &compiled {
+        let id = module.declare_anonymous_function(signature).map_err(|e| e.to_string())?;
         bytes += data.len();
-        module.define_function_bytes(id, u64::from(code.buffer.alignment), data, &[]).map_err(|e| e.to_string())?;
+        module.define_function_bytes(id, *alignment, data, &[]).map_err(|e| e.to_string())?;
         ids.push(id);
     }
     module.finalize_definitions().map_err(|e| e.to_string())?;
     let addresses = ids.iter().map(|&id| module.get_finalized_function(id)).collect();
     Ok((Code { module: Some(module) }, addresses, bytes))
+}
+
+fn bytes_of(isa: &OwnedTargetIsa, f: Emitted) -> Result<Bytes, String> {
+    match f {
+        Emitted::Wide(data, _) => Ok(Bytes { signature: nest::signature(isa.default_call_conv()), alignment: 64, data }),
+        Emitted::Clif(f) => {
+            let mut context = Context::for_function(*f);
+            context.compile(isa.as_ref(), &mut ControlPlane::default()).map_err(|e| format!("{:?}", e.inner))?;
+            let Some(code) = context.compiled_code() else { return Err("a function did not compile".into()) };
+            if let Some(r) = code.buffer.relocs().first() {
+                return Err(format!("generated code refers to {:?}", r.target));
+            }
+            let (alignment, data) = (u64::from(code.buffer.alignment), code.code_buffer().to_vec());
+            Ok(Bytes { signature: context.func.signature.clone(), alignment, data })
+        }
+    }
 }
 
 /// A nest without what its function takes as arguments.
@@ -249,8 +275,8 @@ pub fn nest_of(kind: &Kind) -> Option<&Nest> {
     }
 }
 
-/// The functions to compile and, for each kernel, which of them it uses.
-fn functions(plan: &Plan, host: &Host) -> (Vec<Function>, Vec<Option<usize>>) {
+/// The functions to compile and, for each kernel, which of them it uses. `wide` says whether those that can be are emitted for wide vectors.
+fn functions(plan: &Plan, host: &Host, wide: bool) -> (Vec<Emitted>, Vec<Option<usize>>) {
     let mut known: HashMap<Nest, usize> = HashMap::new();
     let mut functions = Vec::new();
     let mut context = FunctionBuilderContext::new();
@@ -260,10 +286,16 @@ fn functions(plan: &Plan, host: &Host) -> (Vec<Function>, Vec<Option<usize>>) {
         .map(|k| {
             let nest = nest_of(&k.kind)?;
             Some(*known.entry(key(nest)).or_insert_with(|| {
-                let signature = nest::signature(host.isa.default_call_conv());
-                let mut f = Function::with_name_signature(UserFuncName::default(), signature);
-                nest::emit(nest, &mut f, &mut context, host.machine);
-                functions.push(f);
+                let emitted = if wide { wide::emit(nest) } else { None };
+                functions.push(match emitted {
+                    Some((code, text)) => Emitted::Wide(code, text),
+                    None => {
+                        let signature = nest::signature(host.isa.default_call_conv());
+                        let mut f = Function::with_name_signature(UserFuncName::default(), signature);
+                        nest::emit(nest, &mut f, &mut context, host.machine);
+                        Emitted::Clif(Box::new(f))
+                    }
+                });
                 functions.len() - 1
             }))
         })
@@ -274,7 +306,7 @@ fn functions(plan: &Plan, host: &Host) -> (Vec<Function>, Vec<Option<usize>>) {
 /// Compiles every nest of `plan`.
 /// Errors: Cranelift refuses a function, or memory for code cannot be had.
 pub fn compile(plan: &Plan, host: &Host) -> Result<Compiled, String> {
-    let (functions, uses) = functions(plan, host);
+    let (functions, uses) = functions(plan, host, host.machine.has_wide);
     let distinct = functions.len();
     let (code, addresses, bytes) = assemble(&host.isa, functions)?;
     let functions = uses
@@ -288,15 +320,16 @@ pub fn compile(plan: &Plan, host: &Host) -> Result<Compiled, String> {
 /// The code of every distinct nest of `plan` as text.
 /// Errors: Cranelift refuses a function.
 pub fn listing(plan: &Plan, host: &Host, form: Listing) -> Result<String, String> {
-    let (functions, uses) = functions(plan, host);
+    let (functions, uses) = functions(plan, host, host.machine.has_wide && form == Listing::Asm);
     let mut text = String::new();
     for (i, f) in functions.into_iter().enumerate() {
         let users: Vec<String> = (0..uses.len()).filter(|&k| uses[k] == Some(i)).map(|k| k.to_string()).collect();
         text += &format!("; function {i}, kernels {}\n", users.join(" "));
-        match form {
-            Listing::Clif => text += &f.display().to_string(),
-            Listing::Asm => {
-                let mut context = Context::for_function(f);
+        match (form, f) {
+            (_, Emitted::Wide(_, listing)) => text += &listing,
+            (Listing::Clif, Emitted::Clif(f)) => text += &f.display().to_string(),
+            (Listing::Asm, Emitted::Clif(f)) => {
+                let mut context = Context::for_function(*f);
                 context.set_disasm(true);
                 let code =
                     context.compile(host.isa.as_ref(), &mut ControlPlane::default()).map_err(|e| format!("{:?}", e.inner))?;

@@ -6,10 +6,10 @@
 //! single vectors, then single elements; each lane computes what the single element would.
 
 use super::Machine;
-use super::math::{Lanes, below};
-use crate::graph::{Binary, Reduce, Unary};
+use super::clif::{Lanes, below};
+use super::math::Arithmetic;
+use crate::graph::Reduce;
 use crate::schedule::nest::{Inst, Nest};
-use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{AbiParam, Endianness, Function, InstBuilder, MemFlagsData, Signature, Type, Value, types};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -257,10 +257,7 @@ impl<'b> Emitter<'_, 'b> {
     }
 
     fn combine(&mut self, kind: Reduce, ty: Type, a: Value, b: Value) -> Value {
-        match kind {
-            Reduce::Sum => self.b.ins().fadd(a, b),
-            Reduce::Max => self.lanes(ty).choose(FloatCC::GreaterThan, a, b, a, b),
-        }
+        self.lanes(ty).combine(kind, a, b)
     }
 
     fn lanes(&mut self, ty: Type) -> Lanes<'_, 'b> {
@@ -274,8 +271,8 @@ impl<'b> Emitter<'_, 'b> {
             let value = match *inst {
                 Inst::Load(a) => self.read(a, pointers[a], ahead, ty),
                 Inst::Const(bits) => self.lanes(ty).constant(f32::from_bits(bits)),
-                Inst::Unary(f, x) => self.unary(f, regs[x], ty),
-                Inst::Binary(f, x, y) => self.binary(f, regs[x], regs[y], ty),
+                Inst::Unary(f, x) => self.lanes(ty).unary(f, regs[x]),
+                Inst::Binary(f, x, y) => self.lanes(ty).binary(f, regs[x], regs[y]),
                 Inst::Select(c, x, y) => self.lanes(ty).select(regs[c], regs[x], regs[y]),
             };
             regs.push(value);
@@ -331,36 +328,6 @@ impl<'b> Emitter<'_, 'b> {
                 let x = self.b.ins().extractlane(value, lane as u8);
                 self.b.ins().store(flags, x, pointer, at(lane));
             }
-        }
-    }
-
-    fn unary(&mut self, f: Unary, x: Value, ty: Type) -> Value {
-        match f {
-            Unary::Neg => self.b.ins().fneg(x),
-            Unary::Exp => self.lanes(ty).exp(x),
-            Unary::Log => self.lanes(ty).log(x),
-            Unary::Sqrt => self.b.ins().sqrt(x),
-            Unary::Abs => self.b.ins().fabs(x),
-            Unary::Sign => self.lanes(ty).sign(x),
-            Unary::Tanh => self.lanes(ty).tanh(x),
-            Unary::Sigmoid => self.lanes(ty).sigmoid(x),
-            Unary::Softplus => self.lanes(ty).softplus(x),
-            Unary::Erf => self.lanes(ty).erf(x),
-            Unary::Detach => x,
-        }
-    }
-
-    fn binary(&mut self, f: Binary, x: Value, y: Value, ty: Type) -> Value {
-        match f {
-            Binary::Add => self.b.ins().fadd(x, y),
-            Binary::Sub => self.b.ins().fsub(x, y),
-            Binary::Mul => self.b.ins().fmul(x, y),
-            Binary::Div => self.b.ins().fdiv(x, y),
-            Binary::Max => self.lanes(ty).choose(FloatCC::GreaterThan, x, y, x, y),
-            Binary::Min => self.lanes(ty).choose(FloatCC::LessThan, x, y, x, y),
-            Binary::Lt => self.lanes(ty).truth(FloatCC::LessThan, x, y),
-            Binary::Le => self.lanes(ty).truth(FloatCC::LessThanOrEqual, x, y),
-            Binary::Eq => self.lanes(ty).truth(FloatCC::Equal, x, y),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The portable micro-kernel: the tile of [`TileArgs`](crate::kernels::TileArgs) in 128-bit vectors, emitted as CLIF.
 
 use super::Machine;
-use super::math::{Lanes, below};
+use super::clif::{Lanes, below};
+use super::math::Arithmetic;
 use crate::kernels::{MOST_ROWS, TileArgs};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, Value, types};
