@@ -39,6 +39,9 @@ pub struct Emitted {
 /// Operations in a task, roughly: small enough to share among threads, large enough to be worth it.
 const TASK: usize = 1 << 17;
 /// Most tasks of a kernel.
+/// As many tasks as keep most machines busy, and so few that most would stand still.
+const ENOUGH_TASKS: usize = 16;
+const FEW_TASKS: usize = 4;
 const MOST_TASKS: usize = 64;
 /// Points from which a reduction with few results is done in two steps.
 const LARGE_REDUCTION: usize = 1 << 14;
@@ -418,8 +421,12 @@ fn split(nest: &Nest) -> Split {
     let (first, last) = (nest.dims[0].size, nest.dims[nest.dims.len() - 1]);
     let tasks = (nest.points() * nest.cost() / TASK).clamp(1, MOST_TASKS);
     let rows = first.div_ceil(tasks.min(first));
-    let left = tasks.div_ceil(first.div_ceil(rows));
-    // Columns are cut at multiples of the widest vector group.
-    let columns = if last.reduced || left == 1 { last.size } else { last.size.div_ceil(left).next_multiple_of(32) };
+    let row_tasks = first.div_ceil(rows);
+    let left = tasks.div_ceil(row_tasks);
+    // Memory is read fastest in one walk: columns are cut where rows are too few for the threads of a usual machine, and not shorter than
+    // some lines.
+    let shortest = if row_tasks < FEW_TASKS { 64 } else { 256 };
+    let whole = last.reduced || left == 1 || row_tasks >= ENOUGH_TASKS;
+    let columns = if whole { last.size } else { last.size.div_ceil(left).next_multiple_of(32).max(shortest) };
     Split { rows, columns: columns.min(last.size) }
 }
