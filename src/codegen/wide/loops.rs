@@ -64,6 +64,8 @@ struct Emitter<'n> {
     kept: HashMap<(Id, usize), i32>,
     /// low, high, and the same of columns in bytes.
     ranges: [i32; 4],
+    /// Whether sums of columns lie where they are to be written.
+    sums_in_memory: bool,
     /// Whether `rcx` is to be added to addresses of vectors.
     indexed: bool,
     /// Vectors per turn, and the lanes that count in a last one.
@@ -78,7 +80,8 @@ impl<'n> Emitter<'n> {
         let last = nest.dims.len() - 1;
         let kept: Vec<usize> = (0..last).filter(|&d| !nest.dims[d].reduced).collect();
         let reduced = (0..last).filter(|&d| nest.dims[d].reduced);
-        let (order, vectors): (Vec<usize>, usize) = match nest.dims[last].reduced {
+        let sums_in_memory = rows_are_long(nest);
+        let (order, vectors): (Vec<usize>, usize) = match nest.dims[last].reduced || sums_in_memory {
             true => (kept.into_iter().chain(reduced).chain([last]).collect(), last),
             false => {
                 let n = kept.len();
@@ -109,6 +112,7 @@ impl<'n> Emitter<'n> {
             registers: HashMap::new(),
             kept: HashMap::new(),
             ranges: [0; 4],
+            sums_in_memory,
             indexed: false,
             count: 1,
             mask: None,
@@ -160,8 +164,11 @@ impl<'n> Emitter<'n> {
             return self.points();
         }
         self.compute_before(level);
-        let first_reduced = self.order.iter().position(|&d| self.nest.dims[d].reduced);
-        if self.sums_rows() && first_reduced == Some(level) {
+        let reduced_from_here = self.order.iter().position(|&d| self.nest.dims[d].reduced) == Some(level);
+        if self.sums_in_memory && reduced_from_here {
+            self.clear_sums();
+        }
+        if self.sums_rows() && reduced_from_here {
             self.start_sums(if self.nest.reductions.len() == 1 { 4 } else { 2 }.min(SUMS / self.nest.reductions.len()));
             self.open(level);
             self.finish_rows();
@@ -237,12 +244,13 @@ impl<'n> Emitter<'n> {
             let stores =
                 self.nest.stores.iter().map(|s| (self.body.values[s.value], Out::Store(self.place(s.access, u), self.mask)));
             let only = if self.sums_rows() { self.mask } else { None };
-            let sums = self
-                .nest
-                .reductions
-                .iter()
-                .zip(&self.sums)
-                .map(|(r, sums)| (self.body.values[r.value], Out::Sum(sums[u], r.kind, only)));
+            let sums = self.nest.reductions.iter().enumerate().map(|(n, r)| {
+                let to = match self.sums_in_memory {
+                    true => Out::SumTo(self.place(r.access, u), r.kind, self.mask),
+                    false => Out::Sum(self.sums[n][u], r.kind, only),
+                };
+                (self.body.values[r.value], to)
+            });
             let outs: Outs = stores.chain(sums).collect();
             let list = self.inside.clone();
             self.straight(&list, &outs, u);
@@ -262,7 +270,9 @@ impl<'n> Emitter<'n> {
             Op::Load(a) => Some(a),
             Op::Constant(_) | Op::One(..) | Op::Two(..) | Op::Shift(..) | Op::Fma(..) | Op::Choose(..) => None,
         });
-        let mut needed: Vec<usize> = loads.chain(direct).chain(self.nest.stores.iter().map(|s| s.access)).collect();
+        let sums = self.nest.reductions.iter().filter(|_| self.sums_in_memory).map(|r| r.access);
+        let stores = self.nest.stores.iter().map(|s| s.access);
+        let mut needed: Vec<usize> = loads.chain(direct).chain(stores).chain(sums).collect();
         needed.sort_unstable();
         needed.dedup();
         for (&a, r) in needed.iter().zip(ADDRESSES) {
@@ -362,6 +372,7 @@ impl<'n> Emitter<'n> {
         }
         let most = match (self.nest.reductions.len(), self.sums_rows()) {
             (0, _) => UNROLL,
+            (_, false) if self.sums_in_memory => UNROLL,
             (n, false) => (SUMS / n).max(1),
             (_, true) => self.sums[0].len(),
         };
@@ -387,9 +398,17 @@ impl<'n> Emitter<'n> {
         self.count = 1;
         self.code.compare_memory(RCX, at(end));
         self.code.jump(When::GreaterEqual, done);
-        // As many lanes count as there are elements left: a window on eight set and eight cleared ones.
-        let mask =
-            Ymm(15 - self.sums.iter().map(Vec::len).sum::<usize>() as u8 - if self.sums_rows() { 0 } else { self.own_sums(1) });
+        let own = if self.sums_rows() || self.sums_in_memory { 0 } else { self.own_sums(1) };
+        self.mask_the_rest(Ymm(15 - self.sums.iter().map(Vec::len).sum::<usize>() as u8 - own), end);
+        self.turn(level, innermost);
+        self.mask = None;
+        self.code.bind(done);
+        (self.count, self.indexed) = (outside, false);
+        self.registers.clear();
+    }
+
+    /// Makes `mask` that of the lanes from the index to `end`: a window on eight set and eight cleared ones.
+    fn mask_the_rest(&mut self, mask: Ymm, end: i32) {
         let window = self.code.window();
         self.code.load(RAX, at(end));
         self.code.subtract(RAX, RCX);
@@ -397,11 +416,33 @@ impl<'n> Emitter<'n> {
         self.code.subtract(RDX, RAX);
         self.code.one(One::Move, mask, Operand::Mem(Mem::At { base: RDX, index: None, offset: BYTES }));
         self.mask = Some(mask);
-        self.turn(level, innermost);
+    }
+
+    /// Sums in memory that hold nothing yet.
+    fn clear_sums(&mut self) {
+        let (nothing, mask, to) = (Ymm(0), Ymm(1), ADDRESSES[0]);
+        for r in &self.nest.reductions {
+            let constant = self.code.constant([neutral(r.kind).to_bits(); LANES]);
+            let (head, rest, done) = (self.code.label(), self.code.label(), self.code.label());
+            let place = Mem::At { base: to, index: Some(RCX), offset: 0 };
+            self.code.one(One::Move, nothing, Operand::Mem(constant));
+            self.code.load(to, at(self.now[r.access]));
+            self.code.load(RCX, at(self.ranges[2]));
+            self.code.bind(head);
+            self.code.address(RAX, Mem::At { base: RCX, index: None, offset: BYTES });
+            self.code.compare_memory(RAX, at(self.ranges[3]));
+            self.code.jump(When::Greater, rest);
+            self.code.store(place, nothing);
+            self.code.add_number(RCX, BYTES);
+            self.code.jump(When::Always, head);
+            self.code.bind(rest);
+            self.code.compare_memory(RCX, at(self.ranges[3]));
+            self.code.jump(When::GreaterEqual, done);
+            self.mask_the_rest(mask, self.ranges[3]);
+            self.code.store_some(place, mask, nothing);
+            self.code.bind(done);
+        }
         self.mask = None;
-        self.code.bind(done);
-        (self.count, self.indexed) = (outside, false);
-        self.registers.clear();
     }
 
     /// Registers that the sums of `count` vectors take, where each vector has its own.
@@ -411,7 +452,7 @@ impl<'n> Emitter<'n> {
 
     /// One turn of the loop of vectors.
     fn turn(&mut self, level: usize, innermost: bool) {
-        if self.nest.reductions.is_empty() || self.sums_rows() {
+        if self.nest.reductions.is_empty() || self.sums_rows() || self.sums_in_memory {
             debug_assert!(innermost);
             return self.level(level + 1);
         }
@@ -478,6 +519,14 @@ impl<'n> Emitter<'n> {
         }
         self.sums.clear();
     }
+}
+
+/// Whether sums of columns are better kept in memory, while rows are walked from end to end: where a row is longer than the vectors whose
+/// sums registers hold, walking down columns would jump through memory.
+fn rows_are_long(nest: &Nest) -> bool {
+    let Some(reduced) = nest.dims.iter().rposition(|d| d.reduced).filter(|_| !nest.sums_rows()) else { return false };
+    let held = LANES * (SUMS / nest.reductions.len()).max(1);
+    nest.accesses.iter().any(|a| a.strides[reduced] > held)
 }
 
 /// What is computed at each level before the innermost, with what of it is kept for inner ones, and what is computed inside.

@@ -81,6 +81,8 @@ pub enum Out {
     Store(Place, Option<Ymm>),
     /// Taken into a sum; only some lanes of it, where there is a mask.
     Sum(Ymm, Reduce, Option<Ymm>),
+    /// Taken into a sum in memory; only some lanes of it, where there is a mask.
+    SumTo(Place, Reduce, Option<Ymm>),
 }
 
 /// Emits `list` and what becomes of `outs`, in the registers below `available`. What is not of the list is found in `sources`.
@@ -351,6 +353,17 @@ impl Straight<'_> {
                 match mask {
                     Some(mask) => self.code.store_some(mem, mask, r),
                     None => self.code.store(mem, r),
+                }
+            }
+            Out::SumTo(place, kind, mask) => {
+                let value = self.register(id);
+                let sum = self.take();
+                let mem = self.address(place);
+                self.code.one(One::Move, sum, Operand::Mem(mem));
+                self.code.two(step(kind), sum, sum, Operand::Reg(value));
+                match mask {
+                    Some(mask) => self.code.store_some(mem, mask, sum),
+                    None => self.code.store(mem, sum),
                 }
             }
             Out::Sum(sum, kind, None) => {
