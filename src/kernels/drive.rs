@@ -41,9 +41,11 @@ const ENOUGH_TASKS: usize = 8;
 const MOST_TASKS: usize = 64;
 /// Elements of the left operand that a task walks for each panel; they should stay in the second-level cache.
 const CACHED: usize = 96 * 1024;
-/// Most rows of a task that copies its left operand, and how many `k` it copies at a time: the copy stays in the second-level
-/// cache.
+/// Most rows of a task that copies its left operand.
 const COPIED_ROWS: usize = 96;
+/// Most panels of such a task, where there is a choice.
+const COPIED_PANELS: usize = 12;
+/// How many `k` it copies at a time: the copy stays in the second-level cache.
 const COPIED_DEPTH: usize = 256;
 /// Products whose rows are asked for before they are copied.
 const STEPS_AHEAD: usize = 8;
@@ -75,7 +77,10 @@ impl TileJob {
             let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len());
             let row_parts = rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24)));
             let parts = row_parts * t.phases.len();
-            let panel_parts = if by_column { wanted.div_ceil(parts).min(panels) } else { 1 };
+            // Each copies what it reads, so that many narrow ones would copy the same; what a wide one makes and what follows it reads
+            // should stay in cache.
+            let copies = wanted.min(2 * ENOUGH_TASKS).div_ceil(parts).max(panels.div_ceil(COPIED_PANELS));
+            let panel_parts = if by_column { copies.min(wanted.div_ceil(parts)).min(panels) } else { 1 };
             let images: Vec<Range<usize>> =
                 if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
             for images in images {

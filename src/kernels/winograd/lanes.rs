@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::{
     __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm256_storeu_ps, _mm256_stream_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps,
 };
 
 /// A vector of numbers. Only for code that runs where the CPU has such vectors: whoever names a type of this trait vouches for it.
@@ -18,6 +18,11 @@ pub trait Lanes: Copy {
     /// # Safety
     /// `WIDTH` numbers are writable at `to`.
     unsafe fn store(self, to: *mut f32);
+    /// Writes past the caches: for what is read much later.
+    ///
+    /// # Safety
+    /// `WIDTH` numbers are writable at `to`, a multiple of the vector's size.
+    unsafe fn stream(self, to: *mut f32);
     /// The sum.
     fn add(self, other: Self) -> Self;
     /// The difference.
@@ -29,7 +34,7 @@ pub trait Lanes: Copy {
 }
 
 macro_rules! lanes {
-    ($name:ident, $vector:ty, $width:literal, $doc:literal, $zero:ident $load:ident $store:ident $add:ident $sub:ident $mul:ident $set:ident $fma:ident) => {
+    ($name:ident, $vector:ty, $width:literal, $doc:literal, $zero:ident $load:ident $store:ident $stream:ident $add:ident $sub:ident $mul:ident $set:ident $fma:ident) => {
         #[doc = $doc]
         #[derive(Clone, Copy)]
         pub struct $name($vector);
@@ -50,6 +55,11 @@ macro_rules! lanes {
             unsafe fn store(self, to: *mut f32) {
                 // SAFETY: passed on from the caller; the CPU has such vectors.
                 unsafe { $store(to, self.0) }
+            }
+            #[inline(always)]
+            unsafe fn stream(self, to: *mut f32) {
+                // SAFETY: passed on from the caller; the CPU has such vectors.
+                unsafe { $stream(to, self.0) }
             }
             #[inline(always)]
             fn add(self, other: Self) -> Self {
@@ -76,6 +86,6 @@ macro_rules! lanes {
 }
 
 lanes!(Eight, __m256, 8, "Eight numbers, with AVX2 and FMA.",
-    _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_set1_ps _mm256_fmadd_ps);
+    _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_stream_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_set1_ps _mm256_fmadd_ps);
 lanes!(Sixteen, __m512, 16, "Sixteen numbers, with AVX-512.",
-    _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_set1_ps _mm512_fmadd_ps);
+    _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_stream_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_set1_ps _mm512_fmadd_ps);

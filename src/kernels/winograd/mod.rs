@@ -32,6 +32,9 @@ const GRADIENT_TILES: usize = 64;
 /// Numbers of products that a task holds before it transforms them to results, roughly; they should stay in the second-level cache.
 const HELD: usize = 160 * 1024;
 
+/// Transformed gradients of more numbers than this are written past the caches, which would not hold them until they are read.
+const FAR: usize = 1 << 20;
+
 /// What one task of the main stage owns.
 #[derive(Clone, Debug)]
 pub struct WinogradTask {
@@ -155,6 +158,15 @@ pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTa
             (Order::Gradient, None) => unreachable!("tasks of a filter gradient have a part"),
         }
     }
+}
+
+/// Makes what was written past the caches visible to others before anything that is written from now on.
+fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every CPU of this architecture has it.
+    unsafe {
+        std::arch::x86_64::_mm_sfence()
+    };
 }
 
 impl<'w> Work<'w> {
@@ -284,6 +296,7 @@ impl<'w> Work<'w> {
     unsafe fn small_row(&self, image: *const f32, target: *mut f32, number: usize, row: usize) {
         let (w, m, width) = (self.w, self.w.form.results(), self.kernel.columns);
         let all = w.images * w.tiles_of_image();
+        let far = self.products * all * w.outputs > FAR;
         for x in 0..w.tiles[1] {
             let tile = number * w.tiles_of_image() + row * w.tiles[1] + x;
             let pixel = (number * w.right[0] + row * m) * w.right[1] + x * m;
@@ -292,8 +305,11 @@ impl<'w> Work<'w> {
             unsafe {
                 let (from, to) = (image.add(pixel * w.outputs), target.add(tile * width));
                 let steps = [w.right[1] * w.outputs, w.outputs];
-                (self.routines.gradient)(from, steps, valid, w.outputs, to, all * w.outputs, [width, all * width]);
+                (self.routines.gradient)(from, steps, valid, w.outputs, to, [all * w.outputs, width, all * width], far);
             }
+        }
+        if far {
+            fence();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The transforms of whole tiles, for every form and width of vectors.
 
+use super::super::product::Line;
 use super::lanes::{Eight, Lanes, Sixteen};
 use super::transforms::{F22, F23, F42, F43, MOST, Transforms};
 use crate::schedule::winograd::Form;
@@ -17,8 +18,8 @@ pub struct Routines {
     /// `(from, step, channels, to, [step of rows, step of columns], valid)`.
     pub result: unsafe fn(*const f32, usize, usize, *mut f32, [usize; 2], [usize; 2]),
     /// Gradients of the results of a tile, 0 outside `valid` rows and columns, to products in panels of `width`:
-    /// `(from, [step of rows, step of columns], valid, channels, to, step, [width, step of panels])`.
-    pub gradient: unsafe fn(*const f32, [usize; 2], [usize; 2], usize, *mut f32, usize, [usize; 2]),
+    /// `(from, [step of rows, step of columns], valid, channels, to, [step, width, step of panels], past the caches)`.
+    pub gradient: unsafe fn(*const f32, [usize; 2], [usize; 2], usize, *mut f32, [usize; 3], bool),
     /// Taps to products: `(filter, taps, channels, to, step)`.
     pub filter: unsafe fn(*const f32, &[usize], usize, *mut f32, usize),
     /// Products to gradients of taps: `(from, step, channels, filter, taps)`.
@@ -67,11 +68,11 @@ macro_rules! compiled {
                 valid: [usize; 2],
                 channels: usize,
                 to: *mut f32,
-                step: usize,
-                panels: [usize; 2],
+                steps_to: [usize; 3],
+                far: bool,
             ) {
                 // SAFETY: passed on from the caller.
-                unsafe { super::gradient::<$form, $lanes>(from, steps, valid, channels, to, step, panels) }
+                unsafe { super::gradient::<$form, $lanes>(from, steps, valid, channels, to, steps_to, far) }
             }
 
             #[target_feature(enable = $features)]
@@ -171,21 +172,35 @@ unsafe fn gradient<F: Transforms, V: Lanes>(
     valid: [usize; 2],
     channels: usize,
     to: *mut f32,
-    step: usize,
-    [width, panel]: [usize; 2],
+    [step, width, panel]: [usize; 3],
+    far: bool,
 ) {
-    for c in (0..channels).step_by(V::WIDTH) {
-        let all = square!(F::M, F::N, F::a, |i, j| match i < valid[0] && j < valid[1] {
-            // SAFETY: a valid gradient.
-            true => unsafe { V::load(from.add(i * steps[0] + j * steps[1] + c)) },
-            false => V::zero(),
-        });
-        // SAFETY: the panel of channel `c`.
-        let to = unsafe { to.add(c / width * panel + c % width) };
-        for i in 0..F::N {
-            for j in 0..F::N {
-                // SAFETY: one of the products.
-                unsafe { all[i][j].store(to.add((i * F::N + j) * step)) };
+    // Whole lines of the cache: channels of each product are neighbours in memory, and products are not.
+    const LINE: usize = 16;
+    let mut lines = [Line::ZERO; MOST * MOST];
+    let lines = lines.as_mut_ptr().cast::<f32>();
+    for first in (0..channels).step_by(LINE) {
+        for c in (0..LINE).step_by(V::WIDTH) {
+            let all = square!(F::M, F::N, F::a, |i, j| match i < valid[0] && j < valid[1] {
+                // SAFETY: a valid gradient.
+                true => unsafe { V::load(from.add(i * steps[0] + j * steps[1] + first + c)) },
+                false => V::zero(),
+            });
+            for i in 0..F::N {
+                for j in 0..F::N {
+                    // SAFETY: there is a line for each product.
+                    unsafe { all[i][j].store(lines.add((i * F::N + j) * LINE + c)) };
+                }
+            }
+        }
+        // SAFETY: the panel of these channels; panels start at multiples of a line.
+        unsafe {
+            let to = to.add(first / width * panel + first % width);
+            for p in 0..F::N * F::N {
+                for c in (0..LINE).step_by(V::WIDTH) {
+                    let (values, to) = (V::load(lines.add(p * LINE + c)), to.add(p * step + c));
+                    if far { values.stream(to) } else { values.store(to) }
+                }
             }
         }
     }
