@@ -1,4 +1,5 @@
-//! Machine code for a plan: every loop nest becomes a function, by way of Cranelift.
+//! Machine code for a plan: every loop nest becomes a function, emitted for wide vectors where the machine has them ([`wide`]) and otherwise,
+//! or where a nest asks for what that cannot do, by way of Cranelift.
 //!
 //! Nests of the same structure share one function: what differs between them (addresses, and the sizes of the first and
 //! last loop) comes in as arguments. The generated code calls nothing, so it needs no relocation.
@@ -84,7 +85,7 @@ pub struct Compiled {
 /// The text of generated code, for `--emit clif` and `--emit asm`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Listing {
-    /// Cranelift's intermediate form.
+    /// Cranelift's intermediate form of every nest, those that are emitted without it included.
     Clif,
     /// The host's assembly.
     Asm,

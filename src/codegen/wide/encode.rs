@@ -506,3 +506,76 @@ impl Code {
         Some((self.bytes, text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn y(n: u8) -> Ymm {
+        Ymm(n)
+    }
+
+    fn plain(base: u8, offset: i32) -> Operand {
+        Operand::Mem(Mem::At { base: Gpr(base), index: None, offset })
+    }
+
+    fn indexed(base: u8, offset: i32) -> Operand {
+        Operand::Mem(Mem::At { base: Gpr(base), index: Some(RCX), offset })
+    }
+
+    fn place(o: Operand) -> Mem {
+        match o {
+            Operand::Mem(m) => m,
+            Operand::Reg(_) => unreachable!("a place"),
+        }
+    }
+
+    /// Emits one instruction.
+    type Emit = fn(&mut Code);
+
+    /// Bytes that the GNU assembler gives for the same instructions, with three-byte prefixes and 32-bit numbers.
+    #[test]
+    #[rustfmt::skip]
+    fn instructions_have_the_bytes_that_an_assembler_gives() {
+        let rows: [(Emit, &str); 32] = [
+            (|c| c.two(Two::Add, y(1), y(2), Operand::Reg(y(3))), "c4 e1 6c 58 cb"),
+            (|c| c.two(Two::Mul, y(9), y(14), indexed(6, 32)), "c4 61 0c 59 4c 0e 20"),
+            (|c| c.two(Two::Sub, y(0), y(15), plain(13, 0)), "c4 c1 04 5c 45 00"),
+            (|c| c.two(Two::Div, y(8), y(1), indexed(12, 1000)), "c4 41 74 5e 84 0c e8 03 00 00"),
+            (|c| c.two(Two::Fma213, y(10), y(11), plain(4, 64)), "c4 62 25 a8 54 24 40"),
+            (|c| c.two(Two::Fma231, y(2), y(13), Operand::Reg(y(12))), "c4 c2 15 b8 d4"),
+            (|c| c.two(Two::AddInt, y(3), y(4), Operand::Reg(y(5))), "c4 e1 5d fe dd"),
+            (|c| c.one(One::Sqrt, y(7), plain(5, 0)), "c4 e1 7c 51 7d 00"),
+            (|c| c.one(One::FromInt, y(6), Operand::Reg(y(9))), "c4 c1 7c 5b f1"),
+            (|c| c.one(One::Broadcast, y(11), plain(0, 0)), "c4 62 7d 18 18"),
+            (|c| c.shift(true, y(1), y(9), 23), "c4 c1 75 72 f1 17"),
+            (|c| c.shift(false, y(12), y(2), 23), "c4 e1 1d 72 e2 17"),
+            (|c| c.compare(Compare::LessEqual, y(4), y(5), indexed(8, 0)), "c4 c1 54 c2 24 08 12"),
+            (|c| c.blend(y(1), y(2), plain(3, 0), y(12)), "c4 e3 6d 4a 0b c0"),
+            (|c| c.store(place(indexed(15, 64)), y(13)), "c4 41 7c 11 6c 0f 40"),
+            (|c| c.store_some(place(plain(7, 0)), y(15), y(1)), "c4 e2 05 2e 0f"),
+            (|c| c.store_one(place(plain(0, 0)), y(9)), "c4 61 7a 11 08"),
+            (|c| c.upper(y(3), y(12)), "c4 63 7d 19 e3 01"),
+            (|c| c.shuffle(y(1), y(9), 14), "c4 c1 30 c6 c9 0e"),
+            (|c| c.two_half(Two::Max, y(1), y(2), y(10)), "c4 c1 68 5f ca"),
+            (|c| c.load(Gpr(12), place(plain(4, 8))), "4c 8b 64 24 08"),
+            (|c| c.save(place(plain(9, 8)), Gpr(3)), "49 89 59 08"),
+            (|c| c.address(RAX, place(plain(1, 64))), "48 8d 41 40"),
+            (|c| c.add_memory(RAX, place(plain(4, 200))), "48 03 84 24 c8 00 00 00"),
+            (|c| c.compare_memory(RAX, place(plain(5, 0))), "48 3b 45 00"),
+            (|c| c.add_to(place(plain(4, 8)), 100_000), "48 81 44 24 08 a0 86 01 00"),
+            (|c| c.add_number(Gpr(11), 100_000), "49 81 c3 a0 86 01 00"),
+            (|c| c.compare_number(RDX, 100_000), "48 81 fa a0 86 01 00"),
+            (|c| c.number(Gpr(9), 7), "49 c7 c1 07 00 00 00"),
+            (|c| c.times(RCX, 100_000), "48 69 c9 a0 86 01 00"),
+            (|c| c.copy(Gpr(13), RAX), "49 89 c5"),
+            (|c| c.subtract(RDX, Gpr(8)), "4c 29 c2"),
+        ];
+        for (emit, expected) in rows {
+            let mut c = Code::default();
+            emit(&mut c);
+            let found: Vec<String> = c.bytes.iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(found.join(" "), expected, "{}", c.text.join(" "));
+        }
+    }
+}
