@@ -253,11 +253,12 @@ fn line(report: &mut Report, number: usize, line_start: usize, raw: &str) -> Opt
     let lead = text.len() - text.trim_start_matches([' ', '\t']).len();
     let tabs = text[..lead].contains('\t');
     let rest = &text[lead..];
-    if rest.is_empty() || rest.starts_with('#') {
-        return None;
-    }
+    // YAML refuses it on empty lines too, where they follow a value.
     if let Some(at) = text[..lead].find('\t') {
         tab(report, report.span(start + at, start + lead));
+    }
+    if rest.is_empty() || rest.starts_with('#') {
+        return None;
     }
     // From here on the columns count in bytes, which are blanks before the content.
     let base = start + lead;
