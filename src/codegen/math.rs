@@ -53,6 +53,14 @@ pub enum Compare {
     NotEqual,
 }
 
+/// What a reduction starts from.
+pub fn neutral(kind: Reduce) -> f32 {
+    match kind {
+        Reduce::Sum => 0.0,
+        Reduce::Max => f32::NEG_INFINITY,
+    }
+}
+
 /// Arithmetic on lanes of 32 bits that an emitter provides, and what follows from it.
 pub trait Arithmetic {
     /// A value in every lane.

@@ -1,4 +1,4 @@
-//! Machine code for a plan: every loop nest becomes a function, emitted for wide vectors where the machine has them ([`wide`]) and otherwise,
+//! Machine code for a plan: every loop nest becomes a function, emitted for wide vectors where the machine has them (`wide`) and otherwise,
 //! or where a nest asks for what that cannot do, by way of Cranelift.
 //!
 //! Nests of the same structure share one function: what differs between them (addresses, and the sizes of the first and

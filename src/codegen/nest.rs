@@ -7,7 +7,7 @@
 
 use super::Machine;
 use super::clif::{Lanes, below};
-use super::math::Arithmetic;
+use super::math::{Arithmetic, neutral};
 use crate::graph::Reduce;
 use crate::schedule::nest::{Inst, Nest};
 use cranelift_codegen::ir::{AbiParam, Endianness, Function, InstBuilder, MemFlagsData, Signature, Type, Value, types};
@@ -31,13 +31,7 @@ pub fn emit(nest: &Nest, function: &mut Function, context: &mut FunctionBuilderC
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     let params = b.block_params(entry).to_vec();
-    let written: Vec<bool> = {
-        let mut w = vec![false; nest.accesses.len()];
-        nest.stores.iter().for_each(|s| w[s.access] = true);
-        nest.reductions.iter().for_each(|r| w[r.access] = true);
-        let buffers: Vec<_> = (0..w.len()).filter(|&i| w[i]).map(|i| nest.accesses[i].buffer).collect();
-        nest.accesses.iter().map(|a| buffers.contains(&a.buffer)).collect()
-    };
+    let written = nest.written();
     let pointers = (0..nest.accesses.len())
         .map(|i| b.ins().load(types::I64, MemFlagsData::trusted().with_readonly().with_can_move(), params[0], 8 * i as i32))
         .collect();
@@ -232,14 +226,10 @@ impl<'b> Emitter<'_, 'b> {
     fn start(&mut self, ty: Type, count: usize) -> Sums {
         let mut vars = Vec::new();
         for r in &self.nest.reductions {
-            let neutral = match r.kind {
-                Reduce::Sum => 0.0,
-                Reduce::Max => f32::NEG_INFINITY,
-            };
             let mut row = Vec::new();
             for _ in 0..count {
                 let v = self.b.declare_var(ty);
-                let start = self.lanes(ty).constant(neutral);
+                let start = self.lanes(ty).constant(neutral(r.kind));
                 self.b.def_var(v, start);
                 row.push(v);
             }

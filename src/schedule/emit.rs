@@ -38,10 +38,11 @@ pub struct Emitted {
 
 /// Operations in a task, roughly: small enough to share among threads, large enough to be worth it.
 const TASK: usize = 1 << 17;
-/// Most tasks of a kernel.
-/// As many tasks as keep most machines busy, and so few that most would stand still.
+/// As many tasks of a kernel as keep most machines busy.
 const ENOUGH_TASKS: usize = 16;
+/// Fewer tasks of a kernel leave most machines idle.
 const FEW_TASKS: usize = 4;
+/// Most tasks of a kernel.
 const MOST_TASKS: usize = 64;
 /// Points from which a reduction with few results is done in two steps.
 const LARGE_REDUCTION: usize = 1 << 14;

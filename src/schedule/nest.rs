@@ -153,6 +153,14 @@ impl Nest {
         self.accesses.iter_mut().for_each(|a| a.strides = order.iter().map(|&i| a.strides[i]).collect());
     }
 
+    /// For each access, whether the nest writes its buffer.
+    pub fn written(&self) -> Vec<bool> {
+        let stores = self.stores.iter().map(|s| s.access);
+        let targets = stores.chain(self.reductions.iter().map(|r| r.access));
+        let buffers: Vec<BufferId> = targets.map(|a| self.accesses[a].buffer).collect();
+        self.accesses.iter().map(|a| buffers.contains(&a.buffer)).collect()
+    }
+
     /// Whether vectors are partial sums of one number.
     pub fn sums_rows(&self) -> bool {
         !self.reductions.is_empty() && self.dims.last().is_some_and(|d| d.reduced)

@@ -203,11 +203,3 @@ pub fn step(kind: Reduce) -> Two {
         Reduce::Max => Two::Max,
     }
 }
-
-/// What reductions of this kind start from.
-pub fn neutral(kind: Reduce) -> f32 {
-    match kind {
-        Reduce::Sum => 0.0,
-        Reduce::Max => f32::NEG_INFINITY,
-    }
-}

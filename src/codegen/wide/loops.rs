@@ -3,9 +3,10 @@
 //! Loops are numbered from outside; level `n` is what lies inside of `n` loops. Addresses of accesses are kept in the frame, one for each
 //! loop that moves them, and in registers inside the innermost loop.
 
-use super::body::{Body, Id, Op, lower, neutral, step};
+use super::body::{Body, Id, Op, lower, step};
 use super::encode::{Code, Gpr, Mem, One, Operand, RAX, RCX, RDX, Two, When, Ymm};
 use super::straight::{Frame, Out, Place, Source, at, straight};
+use crate::codegen::math::neutral;
 use crate::schedule::nest::Nest;
 use std::collections::HashMap;
 
@@ -88,9 +89,7 @@ impl<'n> Emitter<'n> {
                 (kept.into_iter().chain([last]).chain(reduced).collect(), n)
             }
         };
-        let mut buffers: Vec<_> = nest.stores.iter().map(|s| nest.accesses[s.access].buffer).collect();
-        buffers.extend(nest.reductions.iter().map(|r| nest.accesses[r.access].buffer));
-        let written: Vec<bool> = nest.accesses.iter().map(|a| buffers.contains(&a.buffer)).collect();
+        let written = nest.written();
         let inner = order.len();
         let level = |a: usize| match written[a] {
             true => inner,
@@ -156,6 +155,11 @@ impl<'n> Emitter<'n> {
 
     fn sums_rows(&self) -> bool {
         self.nest.sums_rows()
+    }
+
+    /// Whether each vector has sums of its own in registers, over the loops inside of it.
+    fn sums_down_columns(&self) -> bool {
+        !self.nest.reductions.is_empty() && !self.sums_rows() && !self.sums_in_memory
     }
 
     /// What lies inside of `level` loops.
@@ -398,8 +402,9 @@ impl<'n> Emitter<'n> {
         self.count = 1;
         self.code.compare_memory(RCX, at(end));
         self.code.jump(When::GreaterEqual, done);
-        let own = if self.sums_rows() || self.sums_in_memory { 0 } else { self.own_sums(1) };
-        self.mask_the_rest(Ymm(15 - self.sums.iter().map(Vec::len).sum::<usize>() as u8 - own), end);
+        // A turn with sums of its own takes the last registers for them.
+        let own = if self.sums_down_columns() { self.nest.reductions.len() as u8 } else { 0 };
+        self.mask_the_rest(Ymm(self.available() - 1 - own), end);
         self.turn(level, innermost);
         self.mask = None;
         self.code.bind(done);
@@ -445,14 +450,9 @@ impl<'n> Emitter<'n> {
         self.mask = None;
     }
 
-    /// Registers that the sums of `count` vectors take, where each vector has its own.
-    fn own_sums(&self, count: usize) -> u8 {
-        (self.nest.reductions.len() * count) as u8
-    }
-
     /// One turn of the loop of vectors.
     fn turn(&mut self, level: usize, innermost: bool) {
-        if self.nest.reductions.is_empty() || self.sums_rows() || self.sums_in_memory {
+        if !self.sums_down_columns() {
             debug_assert!(innermost);
             return self.level(level + 1);
         }

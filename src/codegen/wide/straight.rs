@@ -4,8 +4,9 @@
 //! before the loop) is taken from there where it is used once more, and loaded where it is used again; when registers run out, the
 //! value that is needed last is given up, and kept in the frame if memory does not hold it.
 
-use super::body::{Body, Id, Op, neutral, step};
+use super::body::{Body, Id, Op, step};
 use super::encode::{Code, Mem, One, Operand, RAX, RCX, RSP, Two, Ymm};
+use crate::codegen::math::neutral;
 use crate::graph::Reduce;
 use std::collections::{HashMap, HashSet};
 
