@@ -4,6 +4,7 @@
 //! rules below emit only primitives that have rules themselves, a gradient may be differentiated again, to any order.
 
 mod rules;
+pub(crate) use rules::is_constant;
 
 use crate::graph::verify::{Stage, assert_valid};
 use crate::graph::{Builder, Graph, Op, Value};

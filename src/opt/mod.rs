@@ -6,6 +6,7 @@
 mod dead_code;
 mod rebuild;
 pub(crate) use rebuild::rebuild;
+mod siblings;
 mod simplify;
 mod stabilise;
 mod sums;
@@ -23,7 +24,11 @@ struct Pass {
     run: fn(&Graph) -> Graph,
 }
 
-const BEFORE: [Pass; 2] = [Pass { name: "stabilise", run: stabilise::run }, Pass { name: "dead_code", run: dead_code::run }];
+const BEFORE: [Pass; 3] = [
+    Pass { name: "stabilise", run: stabilise::run },
+    Pass { name: "dead_code", run: dead_code::run },
+    Pass { name: "siblings", run: siblings::run },
+];
 
 /// CSE is a property of [`Builder`](crate::graph::Builder): every pass that rebuilds the graph merges equal values.
 const AFTER: [Pass; 3] = [

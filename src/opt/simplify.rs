@@ -89,7 +89,7 @@ fn binary(b: &mut Builder, f: Binary, x: Value, y: Value, shape: &[usize]) -> Op
         Binary::Add => match (negated(b, x), negated(b, y)) {
             (_, Some(v)) => Some(b.sub(x, v)),
             (Some(v), None) => Some(b.sub(y, v)),
-            (None, None) => None,
+            (None, None) => add_neighbours(b, x, y),
         },
         Binary::Sub => negated(b, y).map(|v| b.add(x, v)),
         Binary::Mul if cx == Some(0.0) || cy == Some(0.0) => Some(b.constant(0.0, shape)),
@@ -120,6 +120,46 @@ fn binary(b: &mut Builder, f: Binary, x: Value, y: Value, shape: &[usize]) -> Op
         Binary::Max | Binary::Min => (x == y).then_some(x),
         Binary::Lt | Binary::Le | Binary::Eq => None,
     }
+}
+
+/// Two tensors placed next to each other among zeros along one axis are placed as one. A sum of such and others is
+/// ordered so that neighbours meet.
+fn add_neighbours(b: &mut Builder, x: Value, y: Value) -> Option<Value> {
+    if let Some(joined) = join_placed(b, x, y).or_else(|| join_placed(b, y, x)) {
+        return Some(joined);
+    }
+    let sum = |b: &Builder, v: Value| match b.graph().node(v) {
+        Node { op: Op::Binary(Binary::Add), args, .. } => Some((args[0], args[1])),
+        _ => None,
+    };
+    for (sum, other) in [(sum(b, x), y), (sum(b, y), x)] {
+        let Some((p, q)) = sum else { continue };
+        for (part, rest) in [(p, q), (q, p)] {
+            if let Some(joined) = join_placed(b, part, other).or_else(|| join_placed(b, other, part)) {
+                return Some(b.add(joined, rest));
+            }
+        }
+    }
+    None
+}
+
+/// `first + second` where `second` begins, along the only axis on which zeros surround them, where `first` ends.
+fn join_placed(b: &mut Builder, first: Value, second: Value) -> Option<Value> {
+    let (low, axis, end) = placed(b, first)?;
+    let (start, same, _) = placed(b, second)?;
+    (axis == same && end == start[axis]).then_some(())?;
+    let (parts, shape) = ([first, second].map(|v| b.graph().node(v).args[0]), b.shape(first).to_vec());
+    let both = b.concat(axis, &parts);
+    Some(b.pad(both, &low, &vec![1; shape.len()], &shape))
+}
+
+/// Of a tensor among zeros along one axis: where it begins, the axis, and where it ends.
+fn placed(b: &Builder, v: Value) -> Option<(Vec<usize>, usize, usize)> {
+    let Node { op: Op::Pad { low, step }, args, shape } = b.graph().node(v) else { return None };
+    let inner = b.shape(args[0]);
+    let mut axes = (0..shape.len()).filter(|&a| inner[a] != shape[a]);
+    let axis = axes.next()?;
+    (axes.next().is_none() && step.iter().all(|&s| s == 1)).then(|| (low.clone(), axis, low[axis] + inner[axis]))
 }
 
 /// `(v * p) * q` is `v * (p*q)`.
