@@ -4,8 +4,10 @@
 //! fixed order.
 
 use super::ahead::{Ahead, ask};
+use super::pack::pack_some;
+use super::product::scratch;
 use super::{MOST_ROWS, MicroKernel, TileArgs};
-use crate::schedule::tiles::{Phase, Tiles};
+use crate::schedule::tiles::{Pack, Phase, Tiles};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -49,6 +51,14 @@ const COPIED_PANELS: usize = 12;
 const COPIED_DEPTH: usize = 256;
 /// Products whose rows are asked for before they are copied.
 const STEPS_AHEAD: usize = 8;
+/// Elements of the panels that a task packs itself, and of the rows that it multiplies by all of them before the next: they stay in the
+/// second-level cache.
+const OWN_PANELS: usize = 64 * 1024;
+const OWN_ROWS: usize = 24 * 1024;
+/// Most of these panels: neighbours in memory, so that whole runs of cache lines are read.
+const MOST_OWN: usize = 4;
+/// The panels that are left are shared among so many tasks: the last tasks are small, so that threads end together.
+const OWN_TASKS: usize = 8;
 /// A tile of the copy starts this many elements after the end of the one before: whole vectors may be written past it.
 const COPY_SLACK: usize = 16;
 
@@ -72,6 +82,16 @@ impl TileJob {
         let rows = t.phases.iter().map(|p| p.ny).max().unwrap_or(0);
         let grid_rows = rows;
         let mut tasks = Vec::new();
+        if t.pack.is_some() {
+            let most = (OWN_PANELS / (t.packed_rows() * kernel.columns)).clamp(1, MOST_OWN);
+            let mut first = 0;
+            while first < panels {
+                let end = first + (panels - first).div_ceil(OWN_TASKS).min(most);
+                tasks.push(Task { images: 0..1, phases: 0..1, rows: 0..rows, panels: first..end, grid_rows });
+                first = end;
+            }
+            return TileJob { tasks };
+        }
         if t.rows_are_neighbours() {
             // Every task reads the whole right operand: few rows would make it wait for memory.
             let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len());
@@ -172,6 +192,36 @@ pub unsafe fn run_tiles(
             }
         }
     }
+}
+
+/// As [`run_tiles`] for a task that packs its panels of `b`, a matrix as it is, by `pack`.
+///
+/// # Safety
+/// As [`run_tiles`]; `b` points to the first element of the buffer that `pack` describes.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn run_packing(
+    t: &Tiles,
+    pack: &Pack,
+    kernel: &MicroKernel,
+    task: &Task,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ahead: &mut [Ahead],
+) {
+    let panel_len = t.packed_rows() * kernel.columns;
+    let some = (OWN_ROWS / t.packed_rows()).max(1).next_multiple_of(kernel.rows);
+    scratch([task.panels.len() * panel_len], |[own]| {
+        // SAFETY: passed on from the caller; there is room for the panels, and tiles read no others.
+        unsafe {
+            pack_some(pack, kernel, b, own, task.panels.clone());
+            let b = own.wrapping_sub(task.panels.start * panel_len);
+            for start in task.rows.clone().step_by(some) {
+                let rows = start..(start + some).min(task.rows.end);
+                run_tiles(t, kernel, &Task { rows, ..task.clone() }, a, b, c, ahead);
+            }
+        }
+    });
 }
 
 /// One phase of a task whose left operand is copied, some `k` at a time, into the order in which tiles read it.
@@ -344,7 +394,7 @@ impl Block<'_> {
         let (a, b, c) = unsafe {
             (
                 a.add(t.a_offset + image * t.a_image + p.a),
-                b.add(image * t.b_image + self.b_row * width),
+                b.wrapping_add(image * t.b_image + self.b_row * width),
                 c.add(image * t.c_image + p.c + column),
             )
         };

@@ -18,7 +18,7 @@ mod winograd;
 
 pub use ahead::Ahead;
 pub use border::zero_border;
-pub use drive::{Task, TileJob, calls, run_tiles};
+pub use drive::{Task, TileJob, calls, run_packing, run_tiles};
 pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;

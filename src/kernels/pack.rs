@@ -3,6 +3,7 @@
 use super::MicroKernel;
 use super::ahead::ask;
 use crate::schedule::tiles::Pack;
+use std::ops::Range;
 
 /// Panels of a task: neighbours in the source, so that whole runs of cache lines are read.
 const GROUP: usize = 4;
@@ -25,16 +26,27 @@ pub unsafe fn pack_panels(p: &Pack, kernel: &MicroKernel, source: *const f32, ta
     let groups = panels.div_ceil(GROUP);
     let (matrix, group) = (task / groups, task % groups);
     let some = group * GROUP..((group + 1) * GROUP).min(panels);
-    let panel_len = p.panel_rows() * p.width;
-    // SAFETY: the panels lie at these places of the target, and the source has the rows and columns that `p` says.
+    // SAFETY: the panels lie at these places of the target.
     unsafe {
-        let target = target.add((matrix * panels + some.start) * panel_len);
+        let source = source.add(matrix * p.source_batch);
+        pack_some(p, kernel, source, target.add((matrix * panels + some.start) * p.panel_rows() * p.width), some);
+    }
+}
+
+/// Copies panels `some` of the matrix at `source` to `target`.
+///
+/// # Safety
+/// As [`pack_panels`], with room for these panels at `target`.
+pub unsafe fn pack_some(p: &Pack, kernel: &MicroKernel, source: *const f32, target: *mut f32, some: Range<usize>) {
+    let panel_len = p.panel_rows() * p.width;
+    // SAFETY: the source has the rows and columns that `p` says, and the target room for them.
+    unsafe {
         for (i, &tap) in p.taps.iter().enumerate() {
-            let from = source.add(matrix * p.source_batch + tap + some.start * p.width * p.column_step);
+            let from = source.add(tap + some.start * p.width * p.column_step);
             let to = target.add(i * p.rows * p.width);
             if !p.is_even() {
                 for (n, panel) in some.clone().enumerate() {
-                    grouped(p, source.add(matrix * p.source_batch + tap), to.add(n * panel_len), panel);
+                    grouped(p, source.add(tap), to.add(n * panel_len), panel);
                 }
             } else if p.column_step == 1 {
                 for row in 0..p.rows {

@@ -7,8 +7,8 @@ use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::kernels::{
-    Ahead, MicroKernel, NarrowTask, TileJob, WinogradTask, calls, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_tiles,
-    run_winograd, transform, transform_tasks, winograd_tasks, zero_border,
+    Ahead, MicroKernel, NarrowTask, TileJob, WinogradTask, calls, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_packing,
+    run_tiles, run_winograd, transform, transform_tasks, winograd_tasks, zero_border,
 };
 use crate::schedule::nest::{Inst, Nest};
 use crate::schedule::{BufferId, Home, Kind, Plan};
@@ -383,7 +383,12 @@ impl Executable {
                     ahead = reads(nest, &work.pointers, t.c, rows, columns.clone(), calls);
                 }
                 // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen.
-                unsafe { run_tiles(t, &self.kernel, task, x, y, z, &mut ahead) };
+                unsafe {
+                    match &t.pack {
+                        Some(pack) => run_packing(t, pack, &self.kernel, task, x, y, z, &mut ahead),
+                        None => run_tiles(t, &self.kernel, task, x, y, z, &mut ahead),
+                    }
+                }
                 if let Some(nest) = epilogue {
                     let rows = epilogue_rows(t.images, nest, task);
                     // SAFETY: exactly the rows and columns of this task, whose product is complete.

@@ -6,6 +6,7 @@
 use super::Target;
 use super::ends::Reason;
 use super::narrow::Narrow;
+use super::tiles::packs_in_tasks;
 use super::views::{Class, View, Views, contiguous, is_elementwise, same_walk};
 use super::winograd::{Order, Winograd};
 use crate::graph::{Graph, Op, Role, Sink, Source, StateId, Value, typed_id, volume};
@@ -215,6 +216,7 @@ impl Fuser<'_> {
             _direct if narrow.is_some() => format!("{narrow:?}"),
             Some(w) if w.order == Order::ByChannel => return None,
             Some(w) => format!("{w:?}"),
+            None if packs_in_tasks(self.graph, v) => return None,
             None => pack_layout(self.graph, v),
         };
         let key = (self.graph.node(v).args[1], layout);

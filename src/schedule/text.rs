@@ -43,7 +43,8 @@ pub fn title(plan: &Plan, kernel: &Kernel) -> String {
         Kind::Pack(p) => format!("pack {} {}x{} in panels of {}", place(plan, p.source), p.panel_rows(), p.columns, p.width),
         Kind::Tiles(t, _) => {
             let copied = if t.rows_are_neighbours() { " of copied rows" } else { "" };
-            format!("{}, {} image(s), direct batch-reduce{copied}", t.label, t.images)
+            let packed = if t.pack.is_some() { " with panels packed on the way" } else { "" };
+            format!("{}, {} image(s), direct batch-reduce{copied}{packed}", t.label, t.images)
         }
         Kind::Narrow(j, _) => format!("{}, {} image(s), taps as columns", j.label, j.narrow.images),
         Kind::Transform(t) => format!("transform {} for {}", place(plan, t.source.0), t.winograd.label()),

@@ -7,7 +7,7 @@
 //! gradient of a strided one) has one phase for each position modulo the stride; a filter gradient sums over images.
 
 use super::BufferId;
-use crate::graph::{Conv, Role, Shape};
+use crate::graph::{Conv, Graph, Node, Op, Role, Shape, Sink, Value};
 
 /// A matrix product or convolution; strides are in elements.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,8 +16,10 @@ pub struct Tiles {
     pub a: BufferId,
     /// First element of the left operand.
     pub a_offset: usize,
-    /// Right operand, packed in panels.
+    /// Right operand, packed in panels, or as it is where there is a `pack`.
     pub b: BufferId,
+    /// How each task packs the panels it multiplies by, where they are not packed before. Only of one matrix.
+    pub pack: Option<Pack>,
     /// Result.
     pub c: BufferId,
     /// Images (or matrices of a batch).
@@ -92,6 +94,23 @@ impl Tiles {
     pub fn flops(&self) -> usize {
         self.phases.iter().map(|p| 2 * p.ny * p.nx * p.segments * p.k * self.n * self.images).sum()
     }
+}
+
+/// Most rows of a product whose tasks pack their panels themselves: each task multiplies all rows by its panels, so that none is packed
+/// twice, and is to have the rows in cache.
+const MOST_ROWS: usize = 192;
+/// Most rows of such a panel: some panels fit the second-level cache.
+const MOST_DEPTH: usize = 4096;
+
+/// Whether the tasks of product `v` pack the panels that they multiply by. It spares writing and reading packed weights that change with
+/// every run; those of a sampler are packed once instead, and those that several products read, once for all.
+pub fn packs_in_tasks(graph: &Graph, v: Value) -> bool {
+    let node = graph.node(v);
+    let Op::Dot { ta: false, tb } = node.op else { return false };
+    let (&[rows, _], &[_, depth]) = (&node.shape[..], graph.shape(node.args[0])) else { return false };
+    let reads = |n: &&Node| n.args.get(1) == Some(&node.args[1]) && matches!(n.op, Op::Dot { tb: other, .. } if other == tb);
+    let changes = graph.outputs().iter().any(|o| matches!(o.sink, Sink::Update(_)));
+    changes && rows <= MOST_ROWS && depth <= MOST_DEPTH && graph.nodes().iter().filter(reads).count() == 1
 }
 
 /// A copy of a matrix into panels of the micro-kernel's width: `[panel][row][column]`, short panels filled with 0.

@@ -171,7 +171,8 @@ impl Kernel {
             Kind::Pack(p) => Work::new(0, p.source_len(), p.packed_len()),
             Kind::Tiles(t, behind) => {
                 let [left, _, result] = &t.shapes;
-                let read = volume(left) + t.packed_len(columns);
+                let right = t.pack.as_ref().map_or_else(|| t.packed_len(columns), Pack::source_len);
+                let read = volume(left) + right;
                 Work::new(t.flops(), read, volume(result)).with(behind.as_ref(), Some(t.c))
             }
             Kind::Narrow(j, behind) => {

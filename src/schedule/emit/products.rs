@@ -60,7 +60,7 @@ impl Emitter<'_> {
         let graph = self.graph;
         let node = graph.node(v);
         let Some(view) = self.views.view(graph, node.args[1]) else { unreachable!("operands of products have memory") };
-        let (source, start, strides) = self.resolve(&view);
+        let (source, start, _) = self.resolve(&view);
         if let Some(narrow) = Narrow::of(graph, v, self.target) {
             self.push_pack(unit, narrow.pack(source, start, self.target.columns));
             return;
@@ -72,23 +72,7 @@ impl Emitter<'_> {
         }
         let shape = graph.shape(node.args[1]);
         let pack = match &node.op {
-            Op::Dot { tb, .. } => {
-                let r = shape.len();
-                let (k, n) = if *tb { (r - 1, r - 2) } else { (r - 2, r - 1) };
-                Pack {
-                    source,
-                    target: source,
-                    batch: if r == 3 { shape[0] } else { 1 },
-                    source_batch: if r == 3 { strides[0] } else { 0 },
-                    taps: vec![start],
-                    rows: shape[k],
-                    row_step: strides[k],
-                    columns: shape[n],
-                    column_step: strides[n],
-                    group: (usize::MAX, 0),
-                    width: self.target.columns,
-                }
-            }
+            Op::Dot { tb, .. } => self.pack_of_dot(v, *tb),
             Op::Conv(c) if c.role == Role::FilterGrad => Pack {
                 source,
                 target: source,
@@ -140,6 +124,28 @@ impl Emitter<'_> {
         self.push_pack(unit, pack);
     }
 
+    /// How the right operand of matrix product `v` becomes panels.
+    fn pack_of_dot(&self, v: Value, tb: bool) -> Pack {
+        let right = self.graph.node(v).args[1];
+        let Some(view) = self.views.view(self.graph, right) else { unreachable!("operands of products have memory") };
+        let (source, start, strides) = self.resolve(&view);
+        let (shape, r) = (self.graph.shape(right), strides.len());
+        let (k, n) = if tb { (r - 1, r - 2) } else { (r - 2, r - 1) };
+        Pack {
+            source,
+            target: source,
+            batch: if r == 3 { shape[0] } else { 1 },
+            source_batch: if r == 3 { strides[0] } else { 0 },
+            taps: vec![start],
+            rows: shape[k],
+            row_step: strides[k],
+            columns: shape[n],
+            column_step: strides[n],
+            group: (usize::MAX, 0),
+            width: self.target.columns,
+        }
+    }
+
     /// Packs a matrix into a buffer of its own.
     fn push_pack(&mut self, unit: UnitId, mut pack: Pack) {
         pack.target = self.buffer(pack.packed_len(), Home::Arena(0));
@@ -172,7 +178,7 @@ impl Emitter<'_> {
             return;
         }
         let mut tiles = match &node.op {
-            Op::Dot { ta, .. } => self.dot(v, *ta, packed),
+            Op::Dot { ta, tb } => self.dot(v, *ta, *tb, packed),
             Op::Conv(c) => self.conv(v, c, packed),
             Op::Input(_)
             | Op::Const(_)
@@ -267,7 +273,7 @@ impl Emitter<'_> {
         nest
     }
 
-    fn dot(&self, v: Value, ta: bool, packed: Option<BufferId>) -> Tiles {
+    fn dot(&self, v: Value, ta: bool, tb: bool, packed: Option<BufferId>) -> Tiles {
         let node = self.graph.node(v);
         let (shape, r) = (&node.shape, node.shape.len());
         let Some(view) = self.views.view(self.graph, node.args[0]) else { unreachable!("operands of products have memory") };
@@ -277,11 +283,13 @@ impl Emitter<'_> {
         let (rows, depth, columns) = (shape[r - 2], left[k], shape[r - 1]);
         let batch = if r == 3 { shape[0] } else { 1 };
         let panels = columns.div_ceil(self.target.columns) * self.target.columns;
-        let Some(b) = packed else { unreachable!("matrix products pack their right operand") };
+        let pack = packed.is_none().then(|| self.pack_of_dot(v, tb));
+        let Some(b) = packed.or(pack.as_ref().map(|p| p.source)) else { unreachable!("either is there") };
         Tiles {
             a,
             a_offset: start,
             b,
+            pack,
             c: self.home(v),
             images: batch,
             a_image: if r == 3 { strides[0] } else { 0 },
@@ -332,6 +340,7 @@ impl Emitter<'_> {
             a,
             a_offset,
             b,
+            pack: None,
             c: self.home(v),
             images,
             a_image: image(first),
