@@ -1,5 +1,5 @@
-//! The algorithms of convolutions, against the interpreter in f64: Winograd's minimal filtering in every form, order of work and role, and
-//! taps as columns where the result has few channels.
+//! The algorithms of convolutions, against the interpreter in f64: Winograd's minimal filtering in every form, order of work and role,
+//! taps as columns where the result has few channels, and filter gradients where an image has few.
 
 mod common;
 
@@ -45,6 +45,18 @@ const NARROW: &[(Role, Case)] = &[
     (Role::Forward, Case(5, [16, 16], [20, 2], 3, 1, 1)),
 ];
 
+/// Filter gradients of a big or a small image of few channels: one part and several, parts of one image and of several, blocks of all rows and
+/// of few.
+const THIN: &[Case] = &[
+    Case(3, [32, 32], [3, 64], 4, 2, 1),
+    Case(40, [8, 8], [1, 32], 4, 2, 1),
+    Case(1, [4, 5], [2, 32], 3, 1, 1),
+    Case(1, [64, 64], [64, 3], 7, 1, 3),
+    Case(5, [13, 9], [3, 96], 5, 3, 0),
+    Case(9, [30, 14], [64, 1], 4, 1, 1),
+    Case(2, [6, 6], [256, 4], 3, 1, 1),
+];
+
 impl Case {
     fn conv(&self, role: Role) -> Conv {
         let &Case(_, small, _, k, s, p) = self;
@@ -88,7 +100,13 @@ fn chosen(graph: &Graph, host: &Host) -> Vec<Winograd> {
     let plan = schedule::plan(graph, host.target());
     let of = |k: &schedule::Kernel| match &k.kind {
         Kind::Winograd(f, _) => Some(f.winograd.clone()),
-        Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Tiles(..) | Kind::Transform(_) | Kind::Narrow(..) => None,
+        Kind::Nest(..)
+        | Kind::Border(_)
+        | Kind::Pack(_)
+        | Kind::Tiles(..)
+        | Kind::Transform(_)
+        | Kind::Narrow(..)
+        | Kind::Thin(_) => None,
     };
     plan.kernels.iter().filter_map(of).collect()
 }
@@ -176,6 +194,27 @@ fn taps_as_columns_agree_with_the_interpreter() {
             }
         }
         assert!(used >= 2, "case {i} is computed directly");
+    }
+}
+
+#[test]
+fn filter_gradients_of_few_channels_agree_with_the_interpreter() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    let mut parts = std::collections::BTreeSet::new();
+    for host in [Host::native(), Host::with_avx2(), Host::baseline()].map(|h| h.expect("this machine is supported")) {
+        for (i, case) in THIN.iter().enumerate() {
+            let graph = case.graph(Role::FilterGrad, true);
+            let plan = schedule::plan(&graph, host.target());
+            let used = plan.kernels.iter().find_map(|k| if let Kind::Thin(j) = &k.kind { Some(&j.thin) } else { None });
+            let used = used.unwrap_or_else(|| panic!("case {i} is computed otherwise on {}", host.kernel.name));
+            parts.insert((used.thin_is_big, used.parts() > 1, used.blocks() > used.parts()));
+            let expected = &interpret::<f64>(&graph, i as u64)[0];
+            let [largest, rms] = errors(&run(&graph, i as u64, &host, &pool)[0], expected);
+            assert!(largest < 1e-5 && rms < 1e-6, "case {i} on {}: {largest:e}, {rms:e}", host.kernel.name);
+        }
+    }
+    for kind in [(true, false, false), (true, true, true), (false, true, false), (false, true, true)] {
+        assert!(parts.contains(&kind), "{kind:?}: {parts:?}");
     }
 }
 

@@ -25,7 +25,7 @@ fn model(name: &str, settings: &[&str]) -> Model {
 fn filterings(plan: &Plan) -> usize {
     let is_one = |kind: &Kind| match kind {
         Kind::Winograd(..) | Kind::Transform(_) => true,
-        Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Tiles(..) | Kind::Narrow(..) => false,
+        Kind::Nest(..) | Kind::Border(_) | Kind::Pack(_) | Kind::Tiles(..) | Kind::Narrow(..) | Kind::Thin(_) => false,
     };
     plan.kernels.iter().filter(|k| is_one(&k.kind)).count()
 }

@@ -270,6 +270,7 @@ pub fn nest_of(kind: &Kind) -> Option<&Nest> {
         Kind::Tiles(_, None)
         | Kind::Winograd(_, None)
         | Kind::Narrow(_, None)
+        | Kind::Thin(_)
         | Kind::Border(_)
         | Kind::Pack(_)
         | Kind::Transform(_) => None,

@@ -82,7 +82,7 @@ macro_rules! each_k {
             "add {p4}, {step}",
             "add {p5}, {step}",
             "add {p6}, {step}",
-            "add {b}, 128",
+            "add {b}, {next}",
             "dec {k}",
             "jnz 2b /* {pair} */",
             p0 = inout(reg) $a[0] => _,
@@ -94,6 +94,7 @@ macro_rules! each_k {
             p6 = inout(reg) $a[6] => _,
             pair = in(reg) $g.a_pair,
             step = in(reg) $g.a_step,
+            next = in(reg) $g.b_step,
             b = inout(reg) $b => _,
             k = inout(reg) $g.k => _,
             $( inout($z0) $low[$row], inout($z1) $high[$row], )*

@@ -14,6 +14,7 @@ mod narrow;
 mod pack;
 mod peak;
 mod product;
+mod thin;
 mod winograd;
 
 pub use ahead::Ahead;
@@ -22,6 +23,7 @@ pub use drive::{Task, TileJob, calls, run_packing, run_tiles};
 pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;
+pub use thin::run_thin;
 pub use winograd::{WinogradTask, run_winograd, transform, transform_tasks, winograd_tasks};
 
 /// Most rows of any micro-kernel's tile.

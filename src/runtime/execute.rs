@@ -8,7 +8,7 @@ use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::kernels::{
     Ahead, MicroKernel, NarrowTask, TileJob, WinogradTask, calls, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_packing,
-    run_tiles, run_winograd, transform, transform_tasks, winograd_tasks, zero_border,
+    run_thin, run_tiles, run_winograd, transform, transform_tasks, winograd_tasks, zero_border,
 };
 use crate::schedule::nest::{Inst, Nest};
 use crate::schedule::{BufferId, Home, Kind, Plan};
@@ -254,6 +254,7 @@ impl Executable {
             Kind::Narrow(j, _) => {
                 Work { pointers, operands: [from(j.a), at(j.b), at(j.c)], tasks: Tasks::Narrow(narrow_tasks(&j.narrow)) }
             }
+            Kind::Thin(j) => Work { pointers, operands: [from(j.a), from(j.b), at(j.c)], tasks: Tasks::Count(j.thin.parts()) },
             Kind::Transform(t) => Work {
                 pointers,
                 operands: [from(t.source), at(t.target), none],
@@ -424,6 +425,8 @@ impl Executable {
                     unsafe { self.nest(kernel, work, rows, 0..n.channels) };
                 }
             }
+            // SAFETY: the buffers are those the filter gradient describes, and the CPU was asked before the kernel was chosen.
+            (Kind::Thin(j), _) => unsafe { run_thin(&j.thin, &self.kernel, task, x, y, z) },
             (Kind::Nest(..), _) | (Kind::Narrow(..), _) | (Kind::Tiles(..), _) | (Kind::Winograd(..), _) => {
                 unreachable!("tasks are of their kernel's kind")
             }

@@ -207,10 +207,18 @@ impl Emitter<'_> {
         let k = self.push(unit, Kind::Nest(first, split), &[], reads, writes);
         if let Some(second) = second {
             self.kernels[k].ends = vec![Reason::Partial];
-            let (reads, writes) = touched(&second);
-            let cut = self::split(&second);
-            self.push(unit, Kind::Nest(second, cut), &[k], reads, writes);
+            self.sum_parts(unit, second, k);
         }
+    }
+
+    /// Pushes a nest that reduces the partial results of kernel `first`.
+    fn sum_parts(&mut self, unit: UnitId, mut nest: Nest, first: usize) {
+        nest.canonicalise(0);
+        nest.order_for_reduction();
+        nest.canonicalise(0);
+        let (reads, writes) = touched(&nest);
+        let split = split(&nest);
+        self.push(unit, Kind::Nest(nest, split), &[first], reads, writes);
     }
 
     fn in_two_steps(&mut self, mut nest: Nest) -> (Nest, Option<Nest>) {
@@ -257,9 +265,6 @@ impl Emitter<'_> {
             second.body.push(Inst::Load(2 * r));
             second.reductions.push(Reduction { kind, value: r, access: 2 * r + 1 });
         }
-        second.canonicalise(0);
-        second.order_for_reduction();
-        second.canonicalise(0);
         (nest, Some(second))
     }
 

@@ -6,6 +6,7 @@
 use super::Target;
 use super::ends::Reason;
 use super::narrow::Narrow;
+use super::thin::Thin;
 use super::tiles::packs_in_tasks;
 use super::views::{Class, View, Views, contiguous, is_elementwise, same_walk};
 use super::winograd::{Order, Winograd};
@@ -212,6 +213,9 @@ impl Fuser<'_> {
     /// `None` where the anchor takes it as it is.
     fn pack(&mut self, v: Value) -> Option<UnitId> {
         let narrow = Narrow::of(self.graph, v, self.target);
+        if Thin::of(self.graph, v, self.target).is_some() {
+            return None;
+        }
         let layout = match Winograd::of(self.graph, v, self.target) {
             _direct if narrow.is_some() => format!("{narrow:?}"),
             Some(w) if w.order == Order::ByChannel => return None,

@@ -14,6 +14,7 @@ pub mod narrow;
 pub mod nest;
 mod order;
 pub mod text;
+pub mod thin;
 pub mod tiles;
 mod views;
 pub mod winograd;
@@ -27,6 +28,7 @@ use crate::opt;
 use ends::Reason;
 use narrow::NarrowJob;
 use nest::Nest;
+use thin::ThinJob;
 use tiles::{Pack, Tiles};
 use winograd::Winograd;
 
@@ -125,6 +127,8 @@ pub enum Kind {
     Winograd(Box<Filtering>, Option<Nest>),
     /// A convolution whose result has few channels, with what is done to its result while it is in cache.
     Narrow(Box<NarrowJob>, Option<Nest>),
+    /// A filter gradient where one of the images has few channels.
+    Thin(Box<ThinJob>),
 }
 
 /// The first stage of a [`Winograd`]: which operand it is depends on the order.

@@ -57,7 +57,7 @@ fn delay(kernels: &[Raw], lasting: &[bool], stages: &mut [usize]) {
     for k in order {
         let prepares = match kernels[k].kind {
             Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => true,
-            Kind::Nest(..) | Kind::Tiles(..) | Kind::Winograd(..) | Kind::Narrow(..) => false,
+            Kind::Nest(..) | Kind::Tiles(..) | Kind::Winograd(..) | Kind::Narrow(..) | Kind::Thin(_) => false,
         };
         if let Some(first) = waiting[k].iter().map(|&w| stages[w]).min()
             && prepares

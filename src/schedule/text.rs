@@ -31,7 +31,7 @@ pub fn heading(plan: &Plan, kernel: &Kernel) -> String {
             format!("{title}, then {} {}", loops(nest), body(nest))
         }
         Kind::Tiles(_, None) | Kind::Narrow(_, None) | Kind::Winograd(_, None) => title,
-        Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) => title,
+        Kind::Border(_) | Kind::Pack(_) | Kind::Transform(_) | Kind::Thin(_) => title,
     }
 }
 
@@ -47,6 +47,7 @@ pub fn title(plan: &Plan, kernel: &Kernel) -> String {
             format!("{}, {} image(s), direct batch-reduce{copied}{packed}", t.label, t.images)
         }
         Kind::Narrow(j, _) => format!("{}, {} image(s), taps as columns", j.label, j.narrow.images),
+        Kind::Thin(j) => format!("{}, {} image(s), few channels as rows", j.label, j.thin.images),
         Kind::Transform(t) => format!("transform {} for {}", place(plan, t.source.0), t.winograd.label()),
         Kind::Winograd(f, _) => format!("{}, {} image(s), {}", f.label, f.winograd.images, f.winograd.label()),
     }
@@ -73,6 +74,11 @@ fn details(plan: &Plan, kernel: &Kernel) -> String {
             let width = plan.target.columns;
             let panels = n.columns().div_ceil(width);
             (tile, format!("{result} = {left} * HWIO {} in {panels} panel(s) [{} {width}]", list(&filter), n.inputs))
+        }
+        Kind::Thin(j) => {
+            let t = &j.thin;
+            let [thin, wide] = [&t.thin, &t.wide].map(|s| image(t.images, s.size, s.channels));
+            (tile, format!("HWIO = {thin} at {} rows of taps * {wide} in place", t.rows()))
         }
         Kind::Transform(t) => {
             let w = &t.winograd;

@@ -5,6 +5,7 @@
 //! behind a product reads its result from cache, which counts nothing. Rows copied or transformed on the way stay in cache, too.
 
 use super::nest::{Access, Inst, Nest};
+use super::thin::Side;
 use super::tiles::{Pack, Tiles};
 use super::winograd::{Order, Winograd};
 use super::{BufferId, Kernel, Kind};
@@ -153,7 +154,7 @@ impl Kernel {
             Kind::Border(_) => Group::Border,
             Kind::Pack(_) => Group::Pack,
             Kind::Tiles(t, _) if t.role.is_none() => Group::Product,
-            Kind::Tiles(..) => Group::Direct,
+            Kind::Tiles(..) | Kind::Thin(_) => Group::Direct,
             Kind::Transform(_) => Group::Transform,
             Kind::Winograd(..) => Group::Winograd,
             Kind::Narrow(..) => Group::Taps,
@@ -180,6 +181,12 @@ impl Kernel {
                 let image = |size: [usize; 2], channels: usize| n.images * size[0] * size[1] * channels;
                 let read = image(n.left, n.inputs) + n.inputs * n.columns().next_multiple_of(columns);
                 Work::new(n.flops(), read, image(n.result, n.channels)).with(behind.as_ref(), Some(j.c))
+            }
+            Kind::Thin(j) => {
+                let t = &j.thin;
+                let image = |s: &Side| t.images * s.size[0] * s.size[1] * s.channels;
+                let filter = t.kernel[0] * t.kernel[1] * t.thin.channels * t.wide.channels;
+                Work::new(t.flops(), image(&t.thin) + image(&t.wide), filter)
             }
             Kind::Transform(t) => {
                 let w = &t.winograd;

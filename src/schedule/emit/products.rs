@@ -1,12 +1,13 @@
 //! Products and convolutions with their operands: packs, transforms, tiles, and what runs behind them.
 
 use super::{Emitter, touched};
-use crate::graph::{Conv, Graph, Op, Role, Value};
+use crate::graph::{Conv, Graph, Op, Reduce, Role, Value, volume};
 use crate::schedule::body::NestBuilder;
 use crate::schedule::ends::Reason;
 use crate::schedule::fuse::{Loop, UnitId, UnitKind};
 use crate::schedule::narrow::{Narrow, NarrowJob};
-use crate::schedule::nest::Nest;
+use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction};
+use crate::schedule::thin::{Thin, ThinJob};
 use crate::schedule::tiles::{self, Pack, Phase, Tiles};
 use crate::schedule::views::{Views, contiguous};
 use crate::schedule::winograd::Winograd;
@@ -173,6 +174,10 @@ impl Emitter<'_> {
             self.narrow(unit, v, narrow, b, epilogue);
             return;
         }
+        if let Some(thin) = Thin::of(graph, v, self.target) {
+            self.thin(unit, v, thin);
+            return;
+        }
         if let Some(winograd) = Winograd::of(graph, v, self.target) {
             self.winograd(unit, v, winograd, packed, epilogue);
             return;
@@ -216,6 +221,39 @@ impl Emitter<'_> {
         let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
         let job = NarrowJob { narrow, a: (a, view.offset), b, c, label };
         self.push(unit, Kind::Narrow(Box::new(job), epilogue), &[], reads, writes);
+    }
+
+    fn thin(&mut self, unit: UnitId, v: Value, thin: Thin) {
+        let node = self.graph.node(v);
+        let operand = |k: usize| match self.views.view(self.graph, node.args[k]) {
+            Some(view) => (self.home(view.base), view.offset),
+            None => unreachable!("operands of products have memory"),
+        };
+        let (big, small) = (operand(0), operand(1));
+        let (inputs, outputs) = if thin.thin_is_big { (&thin.thin, &thin.wide) } else { (&thin.wide, &thin.thin) };
+        let label = match &node.op {
+            Op::Conv(c) => conv_label(c, inputs.channels, outputs.channels),
+            _ => String::new(),
+        };
+        let (a, b) = if thin.thin_is_big { (big, small) } else { (small, big) };
+        let (result, len, parts) = (self.home(v), volume(&node.shape), thin.parts());
+        let c = if parts == 1 { result } else { self.buffer(parts * len, Home::Arena(0)) };
+        let job = ThinJob { thin, a, b, c, label };
+        let first = self.push(unit, Kind::Thin(Box::new(job)), &[], vec![a.0, b.0], vec![c]);
+        if parts > 1 {
+            self.kernels[first].ends = vec![Reason::Partial];
+            let nest = Nest {
+                dims: vec![Dim { size: parts, reduced: true }, Dim { size: len, reduced: false }],
+                accesses: vec![
+                    Access { buffer: c, offset: 0, strides: vec![len, 1] },
+                    Access { buffer: result, offset: 0, strides: vec![0, 1] },
+                ],
+                body: vec![Inst::Load(0)],
+                stores: Vec::new(),
+                reductions: vec![Reduction { kind: Reduce::Sum, value: 0, access: 1 }],
+            };
+            self.sum_parts(unit, nest, first);
+        }
     }
 
     fn winograd(&mut self, unit: UnitId, v: Value, winograd: Winograd, packed: Option<BufferId>, epilogue: Option<&Loop>) {
