@@ -133,7 +133,7 @@ pub unsafe fn transform(w: &Winograd, kernel: &MicroKernel, source: *const f32, 
                     for c in (0..w.inputs).step_by(some) {
                         let inputs = c..(c + some).min(w.inputs);
                         let (len, to) = (inputs.len(), to.add(all * c));
-                        work.image_row(source, part, image, row, inputs, to.add(first * len), len, all * w.inputs);
+                        work.image_row(source, part, [image, row], None, inputs, to.add(first * len), len, all * w.inputs);
                     }
                 }
             }
@@ -251,7 +251,20 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Transforms the tiles of one row of one image, `[product][tile][channel]`: `tile` between tiles and `step` between products.
+    /// Asks for the pixels of a tile of `row` of image `number` that the tiles before and above do not have.
+    fn ask_tile(&self, image: *const f32, part: &Part, [number, row]: [usize; 2], x: usize, channels: &Range<usize>) {
+        let (w, m, n) = (self.w, self.w.form.results(), self.w.form.points());
+        let new = |before: usize| if before > 0 { n - m } else { 0 };
+        for y in (new(row)..n).map(|i| part.from[0] + (row * m + i) * w.left_step).filter(|y| *y < w.left[0]) {
+            for x in (new(x)..n).map(|j| part.from[1] + (x * m + j) * w.left_step).filter(|x| *x < w.left[1]) {
+                let pixel = (number * w.left[0] + y) * w.left[1] + x;
+                channels.clone().step_by(16).for_each(|c| ask(image.wrapping_add(pixel * w.inputs + c)));
+            }
+        }
+    }
+
+    /// Transforms the tiles of row `row` of image `number`, `[product][tile][channel]`: `tile` between tiles and `step` between products.
+    /// Those of row and image `next` are asked for meanwhile.
     ///
     /// # Safety
     /// As [`transform`]; `to` has room for the row.
@@ -260,8 +273,8 @@ impl<'w> Work<'w> {
         &self,
         image: *const f32,
         part: &Part,
-        number: usize,
-        row: usize,
+        [number, row]: [usize; 2],
+        next: Option<[usize; 2]>,
         channels: Range<usize>,
         to: *mut f32,
         tile: usize,
@@ -272,6 +285,9 @@ impl<'w> Work<'w> {
         let zeros = ZEROS.as_ptr().cast::<f32>();
         debug_assert!(channels.len() <= 16 * ZEROS.len());
         for x in 0..w.tiles[1] {
+            if let Some(next) = next {
+                self.ask_tile(image, part, next, x, &channels);
+            }
             let mut places: Places = [[zeros; MOST]; MOST];
             for (i, places) in places.iter_mut().enumerate().take(n) {
                 let y = part.from[0] + (row * m + i) * w.left_step;
@@ -366,15 +382,12 @@ impl<'w> Work<'w> {
         scratch([self.products * step, self.products * held_step], |[v, held]| {
             for first in (0..w.parts.len()).step_by(group) {
                 for q in 0..group {
-                    let mut number = 0;
-                    for image in task.images.clone() {
-                        for row in task.rows.clone() {
-                            // SAFETY: the memory has room for all tiles of the task.
-                            unsafe {
-                                let to = v.add(q * part_len + number * tile);
-                                self.image_row(a, &w.parts[first + q], image, row, 0..w.inputs, to, tile, step);
-                            }
-                            number += w.tiles[1];
+                    let rows = || task.images.clone().flat_map(|image| task.rows.clone().map(move |row| [image, row]));
+                    for (number, (row, next)) in rows().zip(rows().skip(1).map(Some).chain([None])).enumerate() {
+                        // SAFETY: the memory has room for all tiles of the task.
+                        unsafe {
+                            let to = v.add(q * part_len + number * w.tiles[1] * tile);
+                            self.image_row(a, &w.parts[first + q], row, next, 0..w.inputs, to, tile, step);
                         }
                     }
                 }
@@ -497,11 +510,12 @@ impl<'w> Work<'w> {
             for first in (0..rows).step_by(rows_at_once) {
                 let some = first..(first + rows_at_once).min(rows);
                 for (n, number) in some.clone().enumerate() {
-                    let (image, y) = (number / w.tiles[0], number % w.tiles[0]);
+                    let at = |number: usize| [number / w.tiles[0], number % w.tiles[0]];
+                    let next = (number + 1 < rows).then(|| at(number + 1));
                     // SAFETY: the memory has room for so many tiles.
                     unsafe {
                         let to = v.add(n * row * tile);
-                        self.image_row(a, &w.parts[part], image, y, inputs.clone(), to, tile, step);
+                        self.image_row(a, &w.parts[part], at(number), next, inputs.clone(), to, tile, step);
                     }
                 }
                 for f in 0..self.products {
