@@ -1,4 +1,5 @@
-//! Convolutions in the form the kernels read: no index outside its image, 1x1 convolutions as matrix products.
+//! Convolutions in the form the kernels read: no index outside its image, 1x1 convolutions as matrix products. Products that would leave
+//! most of a tile idle become sums and loops.
 //!
 //! On exit every convolution has an explicit [`Op::Pad`] before it where it needs zeros around its image, so that padding is
 //! written by whatever makes the image, is shared between a convolution and its filter gradient, and the kernels never test
@@ -17,8 +18,43 @@ pub fn run(graph: &Graph) -> Graph {
             Role::Forward | Role::FilterGrad => pad_big(b, c, args),
             Role::InputGrad => pad_small(b, c, args),
         },
+        Op::Dot { ta, tb } => thin_product(b, args[0], args[1], *ta, *tb),
         _ => None,
     })
+}
+
+/// Most products in a sum that is written out.
+const FEW_PRODUCTS: usize = 4;
+
+/// A matrix product with one column is a sum over rows; one of few products is their sum, element by element: loops, which fuse with what
+/// stands around them, where a tile would be mostly padding. Both take their operands as they lie.
+fn thin_product(b: &mut Builder, x: Value, y: Value, ta: bool, tb: bool) -> Option<Value> {
+    let (&[rows, _], &[_, _]) = (b.shape(x), b.shape(y)) else { return None };
+    let k = usize::from(!ta);
+    let (depth, rows) = if ta { (rows, b.shape(x)[1]) } else { (b.shape(x)[1], rows) };
+    let columns = b.shape(y)[usize::from(!tb)];
+    if columns == 1 {
+        // One factor for each product, along the axis of `x` that is summed up.
+        let along: [usize; 2] = if ta { [depth, 1] } else { [1, depth] };
+        let factors = b.reshape(y, &along);
+        let factors = b.broadcast(factors, &b.shape(x).to_vec());
+        let products = b.mul(x, factors);
+        let sum = b.sum(products, &[k]);
+        return Some(b.reshape(sum, &[rows, 1]));
+    }
+    if depth > FEW_PRODUCTS || rows == 1 {
+        return None;
+    }
+    let products = (0..depth).map(|i| {
+        let left = b.slice_axis(x, k, i, 1);
+        let left = b.reshape(left, &[rows, 1]);
+        let right = b.slice_axis(y, usize::from(tb), i, 1);
+        let right = b.reshape(right, &[1, columns]);
+        let [left, right] = [left, right].map(|v| b.broadcast(v, &[rows, columns]));
+        b.mul(left, right)
+    });
+    let products: Vec<Value> = products.collect();
+    products.into_iter().reduce(|sum, p| b.add(sum, p))
 }
 
 /// A 1x1 convolution is a matrix product over pixels.
