@@ -6,28 +6,32 @@
 //! | `log(1 - sigmoid(v))` | `-softplus(v)` |
 //! | `log(exp(v))` | `v` |
 //! | `log(1 + exp(v))` | `softplus(v)` |
+//! | `t*log(sigmoid(v)) + (1 - t)*log(1 - sigmoid(v))` | `t*v - softplus(v)` |
 //!
 //! Between the logarithm and the sigmoid may stand any reshapes, transposes, broadcasts and slices.
 
 use super::rebuild::rebuild;
 use crate::graph::{Binary, Builder, Graph, Node, Op, Unary, Value};
 
-/// Rewrites every logarithm of the table.
+/// Rewrites every formula of the table.
 pub fn run(graph: &Graph) -> Graph {
     rebuild(graph, |b, op, args, _| match op {
         Op::Unary(Unary::Log) => log(b, args[0]),
+        Op::Binary(Binary::Add) => cross_entropy(b, args[0], args[1]).or_else(|| cross_entropy(b, args[1], args[0])),
         _ => None,
     })
 }
 
 fn log(b: &mut Builder, x: Value) -> Option<Value> {
+    if let Some(v) = through_views(b, x, Unary::Sigmoid) {
+        let v = b.unary(Unary::Neg, v);
+        return Some(minus_softplus(b, v));
+    }
+    if let Some(v) = through_views(b, x, Unary::Exp) {
+        return Some(v);
+    }
     let node = b.graph().node(x).clone();
     match node.op {
-        Op::Unary(Unary::Sigmoid) => {
-            let v = b.unary(Unary::Neg, node.args[0]);
-            Some(minus_softplus(b, v))
-        }
-        Op::Unary(Unary::Exp) => Some(node.args[0]),
         Op::Binary(Binary::Sub) if b.as_const(node.args[0]) == Some(1.0) => {
             let v = through_views(b, node.args[1], Unary::Sigmoid)?;
             Some(minus_softplus(b, v))
@@ -44,6 +48,32 @@ fn log(b: &mut Builder, x: Value) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// `first + second` where `first` is `t * -softplus(-v)` and `second` is `(1 - t) * -softplus(v)`, which differ by `v` only: one softplus, and
+/// one sigmoid as its gradient.
+fn cross_entropy(b: &mut Builder, first: Value, second: Value) -> Option<Value> {
+    let factors = |b: &Builder, v: Value| match b.graph().node(v) {
+        Node { op: Op::Binary(Binary::Mul), args, .. } => Some([(args[0], args[1]), (args[1], args[0])]),
+        _ => None,
+    };
+    let of = |b: &Builder, v: Value, f: Unary| match b.graph().node(v) {
+        Node { op: Op::Unary(g), args, .. } if *g == f => Some(args[0]),
+        _ => None,
+    };
+    let softplus = |b: &Builder, v: Value| of(b, v, Unary::Neg).and_then(|v| of(b, v, Unary::Softplus));
+    for (t, yes) in factors(b, first)? {
+        let Some(v) = softplus(b, yes).and_then(|minus| of(b, minus, Unary::Neg)) else { continue };
+        for (rest, no) in factors(b, second)? {
+            let Node { op, args, .. } = b.graph().node(rest);
+            let is_rest = *op == Op::Binary(Binary::Sub) && args[1] == t && b.as_const(args[0]) == Some(1.0);
+            if is_rest && softplus(b, no) == Some(v) {
+                let (linear, s) = (b.mul(t, v), b.unary(Unary::Softplus, v));
+                return Some(b.sub(linear, s));
+            }
+        }
+    }
+    None
 }
 
 fn minus_softplus(b: &mut Builder, v: Value) -> Value {
