@@ -260,10 +260,10 @@ impl Executable {
                 operands: [from(t.source), at(t.target), none],
                 tasks: Tasks::Count(transform_tasks(&t.winograd, &self.kernel)),
             },
-            Kind::Winograd(f, _) => Work {
+            Kind::Winograd(f, epilogue) => Work {
                 pointers,
                 operands: [from(f.a), from(f.b), at(f.c)],
-                tasks: Tasks::Winograd(winograd_tasks(&f.winograd, &self.kernel)),
+                tasks: Tasks::Winograd(winograd_tasks(&f.winograd, &self.kernel, epilogue.is_some())),
             },
         }
     }

@@ -20,9 +20,13 @@ use transforms::MOST;
 const TASK_TILES: usize = 64;
 /// Numbers added to strides.
 const APART: usize = 16;
-/// Inputs whose filters are transformed together, where a task transforms its own, and outputs: one pass over the tiles is for so many.
-const FILTER_INPUTS: usize = 64;
-const FILTER_OUTPUTS: usize = 32;
+/// Inputs whose filters are transformed together, where a task transforms its own.
+const FILTER_INPUTS: usize = 32;
+/// Outputs of such a task: one pass over the tiles is for so many. Where tiles are few, so that they stay in cache; where they come from
+/// memory every time; and there with a part of the result each, so that there are enough tasks.
+const FILTER_OUTPUTS: [usize; 3] = [32, 64, 128];
+/// Numbers of transformed tiles of a part that are few.
+const FEW: usize = 1 << 18;
 /// Channels of the big image in a task of a filter gradient.
 const GRADIENT_INPUTS: usize = 32;
 /// Most channels of the small image in a task of a filter gradient.
@@ -44,14 +48,17 @@ pub struct WinogradTask {
     pub rows: Range<usize>,
     /// Panels of channels of the result.
     pub panels: Range<usize>,
-    /// The part and the channels of the big image, of a filter gradient.
-    pub gradient: Option<(usize, Range<usize>)>,
+    /// Parts.
+    pub parts: Range<usize>,
+    /// The channels of the big image, of a filter gradient.
+    pub gradient: Option<Range<usize>>,
 }
 
-/// The tasks of the main stage.
-pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel) -> Vec<WinogradTask> {
+/// The tasks of the main stage; `followed` says that something runs behind each on whole images.
+pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel, followed: bool) -> Vec<WinogradTask> {
     let panels = w.outputs / kernel.columns;
     let (images, rows) = (w.images, w.tiles[0]);
+    let parts = 0..w.parts.len();
     match w.order {
         Order::ByImage => {
             let some = TASK_TILES.div_ceil(w.tiles_of_image()).min(images);
@@ -62,30 +69,43 @@ pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel) -> Vec<WinogradTask> {
                     images: images.clone(),
                     rows: r..(r + bands).min(rows),
                     panels: 0..panels,
+                    parts: 0..w.parts.len(),
                     gradient: None,
                 })
             };
             (0..images).step_by(some).flat_map(task).collect()
         }
         Order::ByChannel => {
-            let some = (FILTER_OUTPUTS / kernel.columns).max(1);
-            let task = |p: usize| {
-                let panels = p..(p + some).min(panels);
-                WinogradTask { images: 0..images, rows: 0..rows, panels, gradient: None }
+            let [few, many, apart] = FILTER_OUTPUTS;
+            // Parts of the result that do not add up may be made by tasks of their own.
+            let each = if w.joined || followed { parts.len() } else { 1 };
+            let outputs = match w.form.products() * images * w.tiles_of_image() * w.inputs > FEW {
+                false => few,
+                true if each == parts.len() => many,
+                true => apart,
             };
-            (0..panels).step_by(some).map(task).collect()
+            let some = (outputs / kernel.columns).max(1);
+            let task = |first: usize, p: usize| WinogradTask {
+                images: 0..images,
+                rows: 0..rows,
+                panels: p..(p + some).min(panels),
+                parts: first..first + each,
+                gradient: None,
+            };
+            parts.step_by(each).flat_map(|first| (0..panels).step_by(some).map(move |p| task(first, p))).collect()
         }
         Order::Gradient => {
             let most = (GRADIENT_OUTPUTS / kernel.columns).max(1);
             let mut tasks = Vec::new();
-            for part in 0..w.parts.len() {
+            for part in parts {
                 for c in (0..w.inputs).step_by(GRADIENT_INPUTS) {
                     for p in (0..panels).step_by(most) {
                         tasks.push(WinogradTask {
                             images: 0..images,
                             rows: 0..rows,
                             panels: p..(p + most).min(panels),
-                            gradient: Some((part, c..(c + GRADIENT_INPUTS).min(w.inputs))),
+                            parts: part..part + 1,
+                            gradient: Some(c..(c + GRADIENT_INPUTS).min(w.inputs)),
                         });
                     }
                 }
@@ -154,8 +174,8 @@ pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTa
         match (w.order, &task.gradient) {
             (Order::ByImage, _) => work.by_image(task, a, b, c),
             (Order::ByChannel, _) => work.by_channel(task, a, b, c),
-            (Order::Gradient, Some((part, channels))) => work.gradient(task, *part, channels.clone(), a, b, c),
-            (Order::Gradient, None) => unreachable!("tasks of a filter gradient have a part"),
+            (Order::Gradient, Some(channels)) => work.gradient(task, task.parts.start, channels.clone(), a, b, c),
+            (Order::Gradient, None) => unreachable!("tasks of a filter gradient have channels"),
         }
     }
 }
@@ -450,7 +470,7 @@ impl<'w> Work<'w> {
         let (filters_panel, held_panel) = (self.products * filters_step, self.products * held_step);
         let panels = task.panels.len();
         scratch([panels * filters_panel, panels * held_panel], |[u, held]| {
-            for first in (0..w.parts.len()).step_by(group) {
+            for first in task.parts.clone().step_by(group) {
                 for q in first..first + group {
                     for c in (0..w.inputs).step_by(some) {
                         let inputs = c..(c + some).min(w.inputs);
