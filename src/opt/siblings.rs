@@ -172,11 +172,8 @@ fn part(descent: &[u64], u: Value, v: Value) -> bool {
 
 /// A product whose rows are examples and whose second argument is all the same to them.
 fn is_product_of_examples(node: &Node) -> bool {
-    match &node.op {
-        Op::Dot { ta, .. } => !ta && node.shape.len() == 2,
-        Op::Conv(c) => c.role != Role::FilterGrad,
-        _ => false,
-    }
+    matches!(&node.op, Op::Dot { ta: false, .. } if node.shape.len() == 2)
+        || matches!(&node.op, Op::Conv(c) if c.role != Role::FilterGrad)
 }
 
 /// Which values are joined.
@@ -210,10 +207,10 @@ impl Joined {
             }
             let Some((place, likeness)) = joined.follows(graph, v) else { continue };
             let followed = likeness.args.iter().find_map(|a| a.ok()).expect("something is followed");
-            let wanted = size[followed.index()];
+            let complete = size[followed.index()];
             let class = *alike.entry(likeness).or_insert_with(|| {
                 joined.members.push(Vec::new());
-                size.push(wanted);
+                size.push(complete);
                 Class(joined.members.len() as u32 - 1)
             });
             joined.class[v.index()] = Some((class, place));

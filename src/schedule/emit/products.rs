@@ -208,28 +208,31 @@ impl Emitter<'_> {
         self.push(unit, Kind::Tiles(Box::new(tiles), epilogue), &[], reads, writes);
     }
 
+    /// Where argument `k` of anchor `v` begins.
+    fn operand(&self, v: Value, k: usize) -> (BufferId, usize) {
+        let Some(view) = self.views.view(self.graph, self.graph.node(v).args[k]) else {
+            unreachable!("operands of products have memory")
+        };
+        (self.home(view.base), view.offset)
+    }
+
     fn narrow(&mut self, unit: UnitId, v: Value, narrow: Narrow, b: BufferId, epilogue: Option<&Loop>) {
         let node = self.graph.node(v);
-        let Some(view) = self.views.view(self.graph, node.args[0]) else { unreachable!("operands of products have memory") };
-        let (a, channels) = (self.home(view.base), (narrow.inputs, narrow.channels));
+        let (a, channels) = (self.operand(v, 0), (narrow.inputs, narrow.channels));
         let label = match &node.op {
             Op::Conv(c) if narrow.spread => conv_label(c, channels.1, channels.0),
             Op::Conv(c) => conv_label(c, channels.0, channels.1),
             _ => String::new(),
         };
-        let (mut c, mut reads, mut writes) = (self.home(v), vec![a, b], vec![self.home(v)]);
+        let (mut c, mut reads, mut writes) = (self.home(v), vec![a.0, b], vec![self.home(v)]);
         let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
-        let job = NarrowJob { narrow, a: (a, view.offset), b, c, label };
+        let job = NarrowJob { narrow, a, b, c, label };
         self.push(unit, Kind::Narrow(Box::new(job), epilogue), &[], reads, writes);
     }
 
     fn thin(&mut self, unit: UnitId, v: Value, thin: Thin) {
         let node = self.graph.node(v);
-        let operand = |k: usize| match self.views.view(self.graph, node.args[k]) {
-            Some(view) => (self.home(view.base), view.offset),
-            None => unreachable!("operands of products have memory"),
-        };
-        let (big, small) = (operand(0), operand(1));
+        let (big, small) = (self.operand(v, 0), self.operand(v, 1));
         let (inputs, outputs) = if thin.thin_is_big { (&thin.thin, &thin.wide) } else { (&thin.wide, &thin.thin) };
         let label = match &node.op {
             Op::Conv(c) => conv_label(c, inputs.channels, outputs.channels),
@@ -258,11 +261,7 @@ impl Emitter<'_> {
 
     fn winograd(&mut self, unit: UnitId, v: Value, winograd: Winograd, packed: Option<BufferId>, epilogue: Option<&Loop>) {
         let node = self.graph.node(v);
-        let operand = |k: usize| match self.views.view(self.graph, node.args[k]) {
-            Some(view) => (self.home(view.base), view.offset),
-            None => unreachable!("operands of products have memory"),
-        };
-        let (left, right) = (operand(0), operand(1));
+        let (left, right) = (self.operand(v, 0), self.operand(v, 1));
         let mut own = Vec::new();
         let (a, b) = match packed {
             Some(packed) => (left, (packed, 0)),
@@ -358,11 +357,7 @@ impl Emitter<'_> {
 
     fn conv(&self, v: Value, c: &Conv, packed: Option<BufferId>) -> Tiles {
         let node = self.graph.node(v);
-        let operand = |k: usize| match self.views.view(self.graph, node.args[k]) {
-            Some(view) => self.resolve(&view),
-            None => unreachable!("operands of products have memory"),
-        };
-        let (a, a_offset, _) = operand(0);
+        let (a, a_offset) = self.operand(v, 0);
         let (first, second) = (self.graph.shape(node.args[0]), self.graph.shape(node.args[1]));
         let images = first[0];
         let (inputs, outputs) = match c.role {
