@@ -20,13 +20,13 @@ use transforms::MOST;
 const TASK_TILES: usize = 64;
 /// Numbers added to strides.
 const APART: usize = 16;
-/// Inputs whose filters are transformed together, where a task transforms its own.
-const FILTER_INPUTS: usize = 32;
+/// Inputs whose filters are transformed together, where a task transforms its own: where tiles are few, and where they are not.
+const FILTER_INPUTS: [usize; 2] = [64, 32];
 /// Outputs of such a task: one pass over the tiles is for so many. Where tiles are few, so that they stay in cache; where they come from
 /// memory every time; and there with a part of the result each, so that there are enough tasks.
 const FILTER_OUTPUTS: [usize; 3] = [32, 64, 128];
-/// Numbers of transformed tiles of a part that are few.
-const FEW: usize = 1 << 18;
+/// Numbers of transformed tiles that are few.
+const FEW: usize = 1 << 19;
 /// Channels of the big image in a task of a filter gradient.
 const GRADIENT_INPUTS: usize = 32;
 /// Most channels of the small image in a task of a filter gradient.
@@ -38,6 +38,11 @@ const HELD: usize = 160 * 1024;
 
 /// Transformed gradients of more numbers than this are written past the caches, which would not hold them until they are read.
 const FAR: usize = 1 << 20;
+
+/// Whether the transformed tiles of all images stay in cache.
+fn has_few_tiles(w: &Winograd) -> bool {
+    w.parts.len() * w.form.products() * w.images * w.tiles_of_image() * w.inputs <= FEW
+}
 
 /// What one task of the main stage owns.
 #[derive(Clone, Debug)]
@@ -79,10 +84,10 @@ pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel, followed: bool) -> Vec
             let [few, many, apart] = FILTER_OUTPUTS;
             // Parts of the result that do not add up may be made by tasks of their own.
             let each = if w.joined || followed { parts.len() } else { 1 };
-            let outputs = match w.form.products() * images * w.tiles_of_image() * w.inputs > FEW {
-                false => few,
-                true if each == parts.len() => many,
-                true => apart,
+            let outputs = match has_few_tiles(w) {
+                true => few,
+                false if each == parts.len() => many,
+                false => apart,
             };
             let some = (outputs / kernel.columns).max(1);
             let task = |first: usize, p: usize| WinogradTask {
@@ -196,7 +201,7 @@ impl<'w> Work<'w> {
 
     /// Inputs that are taken through all stages together, ordered by channel: what becomes of them lies together too.
     fn inputs_at_once(&self) -> usize {
-        FILTER_INPUTS.min(self.w.inputs)
+        FILTER_INPUTS[usize::from(!has_few_tiles(self.w))].min(self.w.inputs)
     }
 
     /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
