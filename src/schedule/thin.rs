@@ -78,7 +78,9 @@ impl Thin {
         let thin_is_big = big.channels <= MOST_CHANNELS;
         let (thin, wide) = if thin_is_big { (big, small) } else { (small, big) };
         let whole = wide.channels.is_multiple_of(target.columns);
-        let fits = thin.channels <= MOST_CHANNELS && whole && (thin_is_big || c.stride == [1, 1]);
+        // Rows of the big image end where the last tap of the small one does.
+        let even = c.stride == [1, 1] && c.big[1] == c.small[1] + c.kernel[1] - 1;
+        let fits = thin.channels <= MOST_CHANNELS && whole && (thin_is_big || even);
         fits.then_some(Thin { images: first[0], kernel: c.kernel, stride: c.stride, thin, wide, thin_is_big })
     }
 
