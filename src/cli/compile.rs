@@ -1,11 +1,13 @@
 //! `ganc compile`: what each stage makes of a spec.
 
 use super::{Failure, SpecArgs, host, io, load, out, report};
+use crate::build::Phase;
 use crate::codegen::{self, Listing};
 use crate::graph::text;
 use crate::syntax::dump;
 use crate::{driver, grad, opt, schedule};
 use clap::ValueEnum;
+use rayon::prelude::*;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -86,14 +88,13 @@ pub fn run(c: Compile) -> Result<(), Failure> {
     }
     if c.emit.is_empty() {
         let host = host()?;
-        let (mut bytes, mut functions, mut kernels) = (0, 0, 0);
-        for phase in &program.phases {
+        let compiled = |phase: &Phase| {
             let plan = schedule::plan_of(&program, &opt::without_gradients(&phase.graph), host.target());
-            kernels += plan.kernels.len();
-            let compiled = codegen::compile(&plan, &host).map_err(Failure::Bug)?;
-            bytes += compiled.bytes;
-            functions += compiled.distinct;
-        }
+            let code = codegen::compile(&plan, &host).map_err(Failure::Bug)?;
+            Ok([plan.kernels.len(), code.distinct, code.bytes])
+        };
+        let phases: Vec<[usize; 3]> = program.phases.par_iter().map(compiled).collect::<Result<_, Failure>>()?;
+        let [kernels, functions, bytes] = phases.iter().fold([0; 3], |sum, p| [0, 1, 2].map(|i| sum[i] + p[i]));
         eprintln!(
             "{}: {} phase(s), {kernels} kernels, {functions} functions, {} KB of {} code in {:.0} ms",
             model.name,

@@ -277,32 +277,32 @@ pub fn nest_of(kind: &Kind) -> Option<&Nest> {
     }
 }
 
-/// The functions to compile and, for each kernel, which of them it uses. `wide` says whether those that can be are emitted for wide vectors.
+/// The functions to compile (emitted in parallel) and, for each kernel, which of them it uses. `wide` says whether those that can be are
+/// emitted for wide vectors.
 fn functions(plan: &Plan, host: &Host, wide: bool) -> (Vec<Emitted>, Vec<Option<usize>>) {
     let mut known: HashMap<Nest, usize> = HashMap::new();
-    let mut functions = Vec::new();
-    let mut context = FunctionBuilderContext::new();
-    let uses = plan
-        .kernels
-        .iter()
-        .map(|k| {
-            let nest = nest_of(&k.kind)?;
-            Some(*known.entry(key(nest)).or_insert_with(|| {
-                let emitted = if wide { wide::emit(nest) } else { None };
-                functions.push(match emitted {
-                    Some((code, text)) => Emitted::Wide(code, text),
-                    None => {
-                        let signature = nest::signature(host.isa.default_call_conv());
-                        let mut f = Function::with_name_signature(UserFuncName::default(), signature);
-                        nest::emit(nest, &mut f, &mut context, host.machine);
-                        Emitted::Clif(Box::new(f))
-                    }
-                });
-                functions.len() - 1
-            }))
-        })
-        .collect();
-    (functions, uses)
+    let mut distinct = Vec::new();
+    let mut uses = Vec::with_capacity(plan.kernels.len());
+    for kernel in &plan.kernels {
+        uses.push(nest_of(&kernel.kind).map(|nest| {
+            *known.entry(key(nest)).or_insert_with(|| {
+                distinct.push(nest);
+                distinct.len() - 1
+            })
+        }));
+    }
+    let emitted = distinct.into_par_iter().map_init(FunctionBuilderContext::new, |context, nest| emit(nest, context, host, wide));
+    (emitted.collect(), uses)
+}
+
+fn emit(nest: &Nest, context: &mut FunctionBuilderContext, host: &Host, wide: bool) -> Emitted {
+    if let Some((code, text)) = if wide { wide::emit(nest) } else { None } {
+        return Emitted::Wide(code, text);
+    }
+    let signature = nest::signature(host.isa.default_call_conv());
+    let mut f = Function::with_name_signature(UserFuncName::default(), signature);
+    nest::emit(nest, &mut f, context, host.machine);
+    Emitted::Clif(Box::new(f))
 }
 
 /// Compiles every nest of `plan`.

@@ -4,13 +4,16 @@
 //! A wrong shape here is a bug of ganc's, never of a spec: the methods panic with the operation and the shapes.
 
 use super::{Binary, Conv, Graph, LiteralId, Node, Op, Output, Reduce, Role, Shape, Sink, Source, Unary, Value, shape, volume};
-use std::collections::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
 
 /// Grows a [`Graph`].
 #[derive(Default)]
 pub struct Builder {
     graph: Graph,
-    known: HashMap<(Op, Vec<Value>, Shape), Value>,
+    /// All values, found by what their nodes say.
+    known: HashTable<Value>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Builder {
@@ -21,12 +24,11 @@ impl Builder {
 
     /// Goes on building at the end of `graph`.
     pub fn extend(graph: Graph) -> Builder {
-        let known = graph
-            .values()
-            .map(|v| (graph.node(v), v))
-            .map(|(n, v)| ((n.op.clone(), n.args.clone(), n.shape.clone()), v))
-            .collect();
-        Builder { graph, known }
+        let mut b = Builder { graph, ..Builder::default() };
+        for v in b.graph.values() {
+            b.remember(v);
+        }
+        b
     }
 
     /// The graph as built.
@@ -51,18 +53,28 @@ impl Builder {
 
     /// Adds an operation whose shape is not implied by its arguments.
     pub fn push_shaped(&mut self, op: Op, args: &[Value], shape: Shape) -> Value {
-        let key = (op, args.to_vec(), shape);
-        if let Some(&v) = self.known.get(&key) {
+        let is_it = |n: &Node| n.args == args && n.op == op && n.shape == shape;
+        if let Some(&v) = self.known.find(self.hasher.hash_one((&op, args, shape.as_slice())), |&v| is_it(self.graph.node(v))) {
             return v;
         }
         let shapes: Vec<&[usize]> = args.iter().map(|&a| self.graph.shape(a)).collect();
-        if let Err(e) = shape::check(&key.0, &shapes, &key.2) {
+        if let Err(e) = shape::check(&op, &shapes, &shape) {
             panic!("{e}");
         }
         let v = Value(self.graph.nodes.len() as u32);
-        self.graph.nodes.push(Node { op: key.0.clone(), args: key.1.clone(), shape: key.2.clone() });
-        self.known.insert(key, v);
+        self.graph.nodes.push(Node { op, args: args.to_vec(), shape });
+        self.remember(v);
         v
+    }
+
+    /// Makes `v` known.
+    fn remember(&mut self, v: Value) {
+        let Builder { graph, known, hasher } = self;
+        let hash_of = |v: &Value| {
+            let Node { op, args, shape } = graph.node(*v);
+            hasher.hash_one((op, args.as_slice(), shape.as_slice()))
+        };
+        known.insert_unique(hash_of(&v), v, hash_of);
     }
 
     /// Adds an operation whose shape follows from its arguments.

@@ -5,13 +5,14 @@
 
 use super::sampling::reads;
 use super::{scalars, start};
-use crate::build::{Feed, FeedSource, Program};
+use crate::build::{Feed, FeedSource, Phase, Program};
 use crate::codegen::Host;
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::opt;
 use crate::runtime::random::Stream;
 use crate::runtime::{Executable, Memory};
 use crate::schedule;
+use rayon::prelude::*;
 
 /// Streams of random numbers of feeds; the number is the feed's place in the table.
 const FEED_STREAM: u32 = 1 << 16;
@@ -66,15 +67,11 @@ impl Session {
         let mut memory = Memory::new(&program);
         start::start(&program, &mut memory, options.seed);
         let pool = pool(options.threads)?;
-        let phases = program
-            .phases
-            .iter()
-            .map(|p| {
-                let graph = if options.keep_gradients { p.graph.clone() } else { opt::without_gradients(&p.graph) };
-                let plan = schedule::plan_of(&program, &graph, host.target());
-                pool.install(|| Executable::new(plan, host, &memory))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let compiled = |p: &Phase| {
+            let graph = if options.keep_gradients { p.graph.clone() } else { opt::without_gradients(&p.graph) };
+            Executable::new(schedule::plan_of(&program, &graph, host.target()), host, &memory)
+        };
+        let phases = pool.install(|| program.phases.par_iter().map(compiled).collect::<Result<Vec<_>, _>>())?;
         let progress = Progress { updates: vec![0; program.players.len()], ..Progress::default() };
         Ok(Session { program, memory, progress, seed: options.seed, phases, pool })
     }
