@@ -5,7 +5,7 @@ use super::{Failure, SpecArgs, host, model, out};
 use crate::driver;
 use crate::graph::FeedId;
 use crate::runtime::random::Stream;
-use crate::train::{Options, Sampling};
+use crate::train::{Options, Sampling, Session};
 use serde_json::json;
 use std::time::Instant;
 
@@ -84,27 +84,13 @@ pub fn run(c: Bench) -> Result<(), Failure> {
         plan.kernels.iter().map(|k| k.work(plan.target.columns).products).sum::<usize>() as f64
     };
     let flops: f64 = runs.iter().enumerate().map(|(p, runs)| runs * products(p)).sum();
-    let sample_ms = match Sampling::new(&session, &host, "sample").map_err(Failure::Limit)? {
-        Some(mut sampling) => {
-            let (pool, program, memory) = session.parts();
-            let mut times = Vec::new();
-            let whole = Instant::now();
-            while times.len() < FEWEST_SAMPLES || times.len() < MOST_SAMPLES && whole.elapsed().as_secs_f64() < SAMPLE_BUDGET {
-                sampling.draw_noise(program, memory, 1, times.len() as u64);
-                let start = Instant::now();
-                sampling.compute(memory, pool);
-                times.push(start.elapsed().as_secs_f64() * 1e3);
-            }
-            times.sort_by(f64::total_cmp);
-            Some(times[times.len() / 2])
-        }
-        None => None,
-    };
+    let mut sampling = Sampling::new(&session, &host, "sample").map_err(Failure::Limit)?;
+    let sample_ms = sampling.as_mut().map(|s| time_samples(&mut session, s));
     let threads = session.pool().current_num_threads();
     let peak_of_one = crate::kernels::peak();
     let peak = peak_of_one * threads as f64;
     let gflops = flops / 1e6 / median;
-    let profile = c.kernels.then(|| Profile::measure(&mut session, &runs, peak_of_one));
+    let profile = c.kernels.then(|| Profile::measure(&mut session, sampling.as_mut(), &runs, peak_of_one));
     if c.json {
         let mut report = json!({
             "name": model.name,
@@ -141,6 +127,21 @@ pub fn run(c: Bench) -> Result<(), Failure> {
             peak_memory_mb()
         ))
     }
+}
+
+/// Milliseconds of a drawing, the median of many.
+fn time_samples(session: &mut Session, sampling: &mut Sampling) -> f64 {
+    let (pool, program, memory) = session.parts();
+    let mut times = Vec::new();
+    let whole = Instant::now();
+    while times.len() < FEWEST_SAMPLES || times.len() < MOST_SAMPLES && whole.elapsed().as_secs_f64() < SAMPLE_BUDGET {
+        sampling.draw_noise(program, memory, 1, times.len() as u64);
+        let start = Instant::now();
+        sampling.compute(memory, pool);
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 /// The largest memory this process has had, in MB.

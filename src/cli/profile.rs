@@ -2,7 +2,8 @@
 
 use crate::schedule::text::{heading, title};
 use crate::schedule::work::{Group, Work};
-use crate::train::Session;
+use crate::schedule::{Kernel, Plan};
+use crate::train::{Sampling, Session};
 use serde_json::{Value, json};
 
 /// Kernels that a report names.
@@ -21,8 +22,27 @@ struct Phase {
     name: String,
     /// How often an average step runs it.
     runs: f64,
-    /// The longest first.
+    /// The longest first, then those that need not run every time.
     kernels: Vec<Measured>,
+    /// How many run every time.
+    each: usize,
+}
+
+impl Phase {
+    /// What `plan` took, kernel by kernel; those of its start, which run when the states have changed, come last.
+    fn of(name: String, runs: f64, plan: &Plan, seconds: Vec<f64>) -> Phase {
+        let measured = |(i, (k, seconds)): (usize, (&Kernel, f64))| Measured {
+            group: k.group(),
+            title: title(plan, k),
+            line: format!("stage {:3} {}{}", k.stage, if i < plan.lasting { "(once) " } else { "" }, heading(plan, k)),
+            seconds,
+            work: k.work(plan.target.columns),
+        };
+        let mut kernels: Vec<Measured> = plan.kernels.iter().zip(seconds).enumerate().map(measured).collect();
+        kernels[plan.lasting..].sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        kernels.rotate_left(plan.lasting);
+        Phase { name, runs, kernels, each: plan.kernels.len() - plan.lasting }
+    }
 }
 
 struct Measured {
@@ -64,27 +84,19 @@ fn per_second(count: f64, seconds: f64) -> f64 {
 }
 
 impl Profile {
-    /// Times every kernel of every phase on one thread. `runs` says how often an average step runs each phase; `peak` is what one thread
-    /// reaches, in GFLOP/s.
-    pub fn measure(session: &mut Session, runs: &[f64], peak: f64) -> Profile {
+    /// Times every kernel of every phase on one thread, and those of `sampling`, which belong to no step. `runs` says how often an average step
+    /// runs each phase; `peak` is what one thread reaches, in GFLOP/s.
+    pub fn measure(session: &mut Session, sampling: Option<&mut Sampling>, runs: &[f64], peak: f64) -> Profile {
         let mut phases = Vec::new();
         for (p, &runs) in runs.iter().enumerate() {
             let seconds = session.profile(p);
-            let plan = session.phases()[p].plan();
-            let mut kernels: Vec<Measured> = plan
-                .kernels
-                .iter()
-                .zip(seconds)
-                .map(|(k, seconds)| Measured {
-                    group: k.group(),
-                    title: title(plan, k),
-                    line: format!("stage {:3} {}", k.stage, heading(plan, k)),
-                    seconds,
-                    work: k.work(plan.target.columns),
-                })
-                .collect();
-            kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-            phases.push(Phase { name: session.program.phases[p].name.clone(), runs, kernels });
+            let name = session.program.phases[p].name.clone();
+            phases.push(Phase::of(name, runs, session.phases()[p].plan(), seconds));
+        }
+        if let Some(sampling) = sampling {
+            let (pool, _, memory) = session.parts();
+            let seconds = sampling.profile(memory, pool);
+            phases.push(Phase::of("sample".into(), 0.0, sampling.plan(), seconds));
         }
         Profile { phases, peak }
     }
@@ -150,7 +162,7 @@ impl Profile {
         };
         let mut text = String::new();
         for phase in &self.phases {
-            let total: f64 = phase.kernels.iter().map(|m| m.seconds).sum();
+            let total: f64 = phase.kernels[..phase.each].iter().map(|m| m.seconds).sum();
             text += &format!("phase {}: {:.3} ms on one thread\n", phase.name, total * 1e3);
             for m in phase.kernels.iter().take(SHOWN) {
                 let line: String = m.line.chars().take(WIDTH).collect();

@@ -96,6 +96,11 @@ impl Sampling {
         self.executable.run(pool, memory);
     }
 
+    /// Seconds of each kernel of its plan, on one thread.
+    pub fn profile(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) -> Vec<f64> {
+        self.executable.profile(pool, memory)
+    }
+
     /// Runs on the feeds as they are; the samples are in PyTorch's layout.
     pub fn run(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) -> Vec<f32> {
         self.compute(memory, pool);
