@@ -18,6 +18,12 @@ use transforms::MOST;
 
 /// Tiles that a task ordered by image takes through all stages, roughly.
 const TASK_TILES: usize = 64;
+/// Most taps of a filter.
+const TAPS: usize = 9;
+/// Filters are transformed in blocks of so many inputs and outputs: a line of the cache each way.
+const SIDE: usize = 16;
+/// Taps of the next block that are asked for while one is transformed: they leave room for others in a set of the cache.
+const TAPS_AHEAD: usize = 5;
 /// Numbers added to strides.
 const APART: usize = 16;
 /// Inputs whose filters are transformed together, where a task transforms its own: where tiles are few, and where they are not.
@@ -185,6 +191,27 @@ pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTa
     }
 }
 
+/// Copies a block of `SIDE x SIDE` filters, whose rows are `row` apart, tap by tap. The taps of one filter are often a power of two apart:
+/// more of them than a set of the cache has room for. Rows of one tap are not, and many of them can be on their way at once.
+///
+/// # Safety
+/// The filters have these taps, and `block` has room for them.
+unsafe fn copy_block(filter: *const f32, taps: &[usize], row: usize, block: *mut f32) {
+    for (t, &tap) in taps.iter().enumerate() {
+        let later = taps.get(t + 2).filter(|_| t + 2 >= TAPS_AHEAD);
+        for i in 0..SIDE {
+            if let Some(later) = later {
+                ask(filter.wrapping_add(later + i * row));
+            }
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let line = filter.add(tap + i * row).cast::<[f32; SIDE]>().read_unaligned();
+                block.add((t * SIDE + i) * SIDE).cast::<[f32; SIDE]>().write(line);
+            }
+        }
+    }
+}
+
 /// Makes what was written past the caches visible to others before anything that is written from now on.
 fn fence() {
     #[cfg(target_arch = "x86_64")]
@@ -231,44 +258,39 @@ impl<'w> Work<'w> {
     /// # Safety
     /// As [`transform`]; `to` has room for the inputs.
     unsafe fn panel(&self, filter: *const f32, part: usize, panel: usize, inputs: Range<usize>, to: *mut f32, step: usize) {
-        const SOME: usize = 16;
-        const INPUTS_AHEAD: usize = 6;
         let (w, width, taps) = (self.w, self.kernel.columns, &self.w.parts[part].taps);
-        // What is asked for is never read: it may lie past the end.
-        let soon = |output: usize, input: usize| {
-            let from = filter.wrapping_add(output * w.filter_output + input * w.filter_input);
-            taps.iter().for_each(|&t| ask(from.wrapping_add(t)));
-        };
-        // SAFETY: inputs and outputs are those of the filter.
-        unsafe {
-            if w.filter_output == 1 {
-                for (n, c) in inputs.enumerate() {
-                    soon(panel * width, c + INPUTS_AHEAD);
-                    let from = filter.add(c * w.filter_input + panel * width);
-                    (self.routines.filter)(from, taps, width, to.add(n * width), step);
+        // Rows of a block are inputs or outputs, whichever are no neighbours in memory.
+        let row = w.filter_input.max(w.filter_output);
+        let (mut block, mut turned) = ([Line::ZERO; TAPS * SIDE], [Line::ZERO; MOST * MOST * 8]);
+        let (block, turned) = (block.as_mut_ptr().cast::<f32>(), turned.as_mut_ptr().cast::<f32>());
+        let places: [usize; TAPS] = std::array::from_fn(|t| t * SIDE * SIDE);
+        let places = &places[..taps.len()];
+        let at = |c: usize, o: usize| filter.wrapping_add(c * w.filter_input + (panel * width + o) * w.filter_output);
+        for (c, o) in inputs.clone().step_by(SIDE).flat_map(|c| (0..width).step_by(SIDE).map(move |o| (c, o))) {
+            // What is asked for is never read: it may lie past the end.
+            let next = if o + SIDE < width { at(c, o + SIDE) } else { at(c + SIDE, 0) };
+            let soon = |i: usize| taps.iter().take(TAPS_AHEAD).for_each(|t| ask(next.wrapping_add(t + i * row)));
+            // SAFETY: inputs and outputs are those of the filter; `to` has room for them.
+            unsafe {
+                let to = to.add((c - inputs.start) * width + o);
+                copy_block(at(c, o), taps, row, block);
+                if w.filter_output == 1 {
+                    for i in 0..SIDE {
+                        soon(i);
+                        (self.routines.filter)(block.add(i * SIDE), places, SIDE, to.add(i * width), step);
+                    }
+                    continue;
                 }
-                return;
-            }
-            // Inputs are the neighbours in memory: eight outputs at a time are transformed and then turned.
-            let Some(square) = self.kernel.transpose else { unreachable!("kernels with wide vectors transpose") };
-            let mut some = [0.0f32; MOST * MOST * 8 * SOME];
-            let some = some.as_mut_ptr();
-            for c in inputs.clone().step_by(SOME) {
-                for o in (0..width).step_by(8) {
-                    for i in 0..8 {
-                        let output = panel * width + o + i;
-                        if o + 8 < width {
-                            soon(output + 8, c)
-                        } else {
-                            soon(output + 8 - width, c + SOME)
-                        }
-                        let from = filter.add(output * w.filter_output + c);
-                        (self.routines.filter)(from, taps, SOME, some.add(i * SOME), 8 * SOME);
+                // Eight outputs at a time are transformed and then turned.
+                let Some(square) = self.kernel.transpose else { unreachable!("kernels with wide vectors transpose") };
+                for first in (0..SIDE).step_by(8) {
+                    for i in first..first + 8 {
+                        soon(i);
+                        (self.routines.filter)(block.add(i * SIDE), places, SIDE, turned.add((i - first) * SIDE), 8 * SIDE);
                     }
                     for f in 0..self.products {
-                        for half in (0..SOME).step_by(8) {
-                            let to = to.add(f * step + (c - inputs.start + half) * width + o);
-                            square(some.add(f * 8 * SOME + half), SOME, to, width);
+                        for half in (0..SIDE).step_by(8) {
+                            square(turned.add(f * 8 * SIDE + half), SIDE, to.add(f * step + half * width + first), width);
                         }
                     }
                 }
