@@ -14,7 +14,7 @@ struct Case {
 
 const GAN: &str = "min D: -E[log(sigmoid(D(x)))] - E[log(1 - sigmoid(D(G(z))))]\n  min G: -E[log(sigmoid(D(G(z))))]";
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     // G once; D on both, and on fake with its new weights.
     Case { name: "dense layers", d: "flatten | dense(5) | leaky_relu(0.2) | dense(1)", game: GAN, products: (7, 5) },
     Case {
@@ -27,6 +27,13 @@ const CASES: [Case; 10] = [
     Case {
         name: "a concatenation and views",
         d: "conv(3, 3, pad=1) | tanh as h | conv(2, 3, pad=1) | tanh | concat(h) | upsample(2) | avg_pool(2) | pixel_norm | flatten | dense(1)",
+        game: GAN,
+        products: (10, 7),
+    },
+    // Each application draws for itself which features it drops.
+    Case {
+        name: "dropout",
+        d: "flatten | dense(6) | leaky_relu(0.2) | dropout(0.4) | dense(5) | dropout(0.3) | dense(1)",
         game: GAN,
         products: (10, 7),
     },

@@ -15,7 +15,7 @@
 
 use super::rebuild::copy_node;
 use crate::grad::is_constant;
-use crate::graph::{Builder, Graph, Node, Op, Role, Shape, Value, typed_id};
+use crate::graph::{Builder, Graph, Node, Op, Role, Shape, Source, Value, typed_id};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
@@ -188,7 +188,18 @@ struct Joined {
 struct Likeness<'a> {
     op: &'a Op,
     shape: &'a Shape,
-    args: Vec<Result<Class, Value>>,
+    args: Vec<Argument>,
+}
+
+/// What a value that follows joined ones takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Argument {
+    /// A member of a class.
+    Joined(Class),
+    /// What all of its fellows take.
+    Common(Value),
+    /// A draw of its own, as dropout has: those of its fellows are others.
+    Own,
 }
 
 impl Joined {
@@ -198,6 +209,7 @@ impl Joined {
         for (class, members) in seeds.iter().enumerate() {
             members.iter().enumerate().for_each(|(i, v)| joined.class[v.index()] = Some((Class(class as u32), i)));
         }
+        let own = draws(graph);
         let mut alike: HashMap<Likeness, Class> = HashMap::new();
         // How many members a class must have: as many as the one it follows.
         let mut size: Vec<usize> = seeds.iter().map(Vec::len).collect();
@@ -205,8 +217,7 @@ impl Joined {
             if joined.class[v.index()].is_some() {
                 continue;
             }
-            let Some((place, likeness)) = joined.follows(graph, v) else { continue };
-            let followed = likeness.args.iter().find_map(|a| a.ok()).expect("something is followed");
+            let Some((place, followed, likeness)) = joined.follows(graph, &own, v) else { continue };
             let complete = size[followed.index()];
             let class = *alike.entry(likeness).or_insert_with(|| {
                 joined.members.push(Vec::new());
@@ -220,15 +231,19 @@ impl Joined {
         joined
     }
 
-    /// Where `v` does to each example of a joined value the same as its fellows: its place, and what they share.
-    fn follows<'a>(&self, graph: &'a Graph, v: Value) -> Option<(usize, Likeness<'a>)> {
+    /// Where `v` does to each example of a joined value the same as its fellows: its place, a class that it follows, and what they share.
+    fn follows<'a>(&self, graph: &'a Graph, own: &[bool], v: Value) -> Option<(usize, Class, Likeness<'a>)> {
         let node = graph.node(v);
-        let args: Vec<Result<Class, Value>> =
-            node.args.iter().map(|&a| self.class[a.index()].map(|(class, _)| class).ok_or(a)).collect();
-        let mut places = node.args.iter().filter_map(|a| self.class[a.index()].map(|(_, place)| place));
-        let place = places.next()?;
-        (places.all(|p| p == place) && commutes_with_joining(graph, node, &args)).then_some(())?;
-        Some((place, Likeness { op: &node.op, shape: &node.shape, args }))
+        let argument = |&a: &Value| match self.class[a.index()] {
+            Some((class, _)) => Argument::Joined(class),
+            None if own[a.index()] => Argument::Own,
+            None => Argument::Common(a),
+        };
+        let args: Vec<Argument> = node.args.iter().map(argument).collect();
+        let mut followed = node.args.iter().filter_map(|a| self.class[a.index()]);
+        let (class, place) = followed.next()?;
+        (followed.all(|(_, p)| p == place) && commutes_with_joining(graph, node, &args)).then_some(())?;
+        Some((place, class, Likeness { op: &node.op, shape: &node.shape, args }))
     }
 
     /// Drops classes that lack a member, and what follows them.
@@ -237,7 +252,10 @@ impl Joined {
         for class in seeds..self.members.len() {
             let followed = graph.node(self.members[class][0]).args.iter().filter_map(|a| self.class[a.index()]);
             let lasts = followed.map(|(class, _)| class.index()).all(|c| complete[c] && size[c] == size[class]);
-            complete[class] = lasts && self.members[class].len() == size[class];
+            // Draws of their own may let one place have two.
+            let places: BTreeSet<Option<usize>> =
+                self.members[class].iter().map(|v| self.class[v.index()].map(|(_, place)| place)).collect();
+            complete[class] = lasts && self.members[class].len() == size[class] && places.len() == size[class];
         }
         for (class, members) in self.members.iter_mut().enumerate() {
             if complete[class] {
@@ -277,10 +295,35 @@ impl Joined {
     }
 }
 
-/// Whether `node` of joined arguments (`Ok`), one after the other along axis 0, is its results one after the other.
-fn commutes_with_joining(graph: &Graph, node: &Node, args: &[Result<Class, Value>]) -> bool {
-    let is_joined = |arg: usize| args[arg].is_ok();
-    let keeps_axis = |(arg, a): (usize, &Value)| !is_joined(arg) || graph.shape(*a)[0] == node.shape[0];
+/// Which values are made of what is given for a run, element by element, for one reader alone.
+fn draws(graph: &Graph) -> Vec<bool> {
+    let mut readers = vec![0; graph.nodes().len()];
+    graph.nodes().iter().flat_map(|n| &n.args).for_each(|a| readers[a.index()] += 1);
+    let mut draws = vec![false; graph.nodes().len()];
+    for v in graph.values() {
+        let node = graph.node(v);
+        let is_const = |a: &Value| matches!(graph.node(*a).op, Op::Const(_));
+        let drawn = match &node.op {
+            Op::Input(Source::Feed(_)) => true,
+            Op::Unary(_) | Op::Binary(_) => {
+                node.args.iter().all(|a| draws[a.index()] || is_const(a)) && !node.args.iter().all(is_const)
+            }
+            Op::Input(Source::State(_) | Source::Scalar(_)) | Op::Const(_) | Op::Literal(_) | Op::Select | Op::Reshape => false,
+            Op::Transpose(_) | Op::Broadcast | Op::Slice { .. } | Op::Pad { .. } | Op::Concat(_) | Op::Reduce(..) => false,
+            Op::Dot { .. } | Op::Conv(_) | Op::Grad => false,
+        };
+        draws[v.index()] = drawn && readers[v.index()] == 1;
+    }
+    draws
+}
+
+/// Whether `node` of joined arguments, one after the other along axis 0, is its results one after the other.
+fn commutes_with_joining(graph: &Graph, node: &Node, args: &[Argument]) -> bool {
+    let is_joined = |arg: usize| match args[arg] {
+        Argument::Joined(_) | Argument::Own => true,
+        Argument::Common(_) => false,
+    };
+    let keeps_axis = |(arg, a): (usize, &Value)| !is_joined(arg) || graph.shape(*a).first() == node.shape.first();
     if node.shape.is_empty() || (node.op != Op::Reshape && !node.args.iter().enumerate().all(keeps_axis)) {
         return false;
     }
