@@ -26,7 +26,7 @@ pub struct Bench {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Tell where the time of a step goes, by kernel and by kind of kernel, on one thread
+    /// Tell where the time of a step and of samples goes, by kernel and by kind of kernel, on one thread
     #[arg(long)]
     kernels: bool,
 }

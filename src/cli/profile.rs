@@ -1,4 +1,4 @@
-//! Where the time of a step goes: its kernels run one by one on one thread, for `ganc bench --kernels`.
+//! Where the time of a step and of samples goes: their kernels run one by one on one thread, for `ganc bench --kernels`.
 
 use crate::schedule::text::{heading, title};
 use crate::schedule::work::{Group, Work};
