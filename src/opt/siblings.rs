@@ -3,8 +3,8 @@
 //! `D(x)` and `D(G(z))` of one turn multiply by the same weights: as `D` of one batch that holds both, every weight is read
 //! and packed once, and the gradient of the weights is one product over the longer batch. The first products of the
 //! applications (the *seeds*: equal operation, equal weights) take their arguments one after the other along axis 0; whatever
-//! follows them alike, and gives for arguments one after the other its results one after the other, is done once; where the
-//! applications part, each takes its slice.
+//! follows them alike, and gives for arguments one after the other its results one after the other, is done once, draws that
+//! each application has to itself (dropout's) one after the other, too; where the applications part, each takes its slice.
 //!
 //! On entry the gradients are not expanded: what is joined here is differentiated joined. On exit the results are the
 //! same sums, in an order of their own. Applications stay apart
