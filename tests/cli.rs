@@ -502,7 +502,8 @@ fn bench_tells_where_the_time_goes() {
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(b.abs());
     let rows = |key: &str| bench[key].as_array().unwrap_or_else(|| panic!("{key}: {bench}"));
     let (kinds, longest, peak) = (rows("kernels"), rows("groups"), number(&bench, "peak_gflops"));
-    for row in kinds.iter().chain(longest) {
+    let drawing = rows("sample");
+    for row in kinds.iter().chain(longest).chain(drawing) {
         let (ms, rate) = (number(row, "ms"), number(row, "gflops"));
         assert!(ms > 0.0 && number(row, "share") > 0.0 && number(row, "share") <= 1.0, "{row}");
         assert!(near(rate, number(row, "gflop") * 1e3 / ms) && number(row, "gb_per_s") > 0.0, "{row}");
@@ -527,10 +528,21 @@ fn bench_tells_where_the_time_goes() {
         assert_eq!(g["phase"], "D+G");
         assert!(names.iter().any(|n| g["kind"] == *n) && g["label"].as_str().is_some_and(|l| !l.is_empty()), "{g}");
     }
+    // The sampler's kernels are told apart from the step's.
+    assert!(!drawing.is_empty() && drawing.iter().all(|g| g["phase"] == "sample"), "{bench}");
+    assert!(drawing.is_sorted_by(|a, b| number(a, "ms") >= number(b, "ms")), "{bench}");
+    let shares: f64 = drawing.iter().map(|g| number(g, "share")).sum();
+    assert!(near(shares, 1.0), "all of a small sampler's kernels are told: {shares}");
     let text = String::from_utf8(f.run(&args).stderr).expect("text");
-    assert!(text.contains("phase D+G: ") && text.contains("an average step: ") && text.contains(" x nest\n"), "{text}");
+    assert!(
+        text.contains("phase D+G: ")
+            && text.contains("phase sample: ")
+            && text.contains("an average step: ")
+            && text.contains(" x nest\n"),
+        "{text}"
+    );
     assert_eq!(text.contains("% of peak"), peak > 0.0, "{text}");
     // Without being asked for, they are not there.
     let plain = f.good(&["bench", "ring.gan", "--batch", "8", "--steps", "1", "--json"]);
-    assert!(!plain.contains("\"kernels\"") && !plain.contains("\"groups\""), "{plain}");
+    assert!(!plain.contains("\"kernels\"") && !plain.contains("\"groups\"") && !plain.contains("\"sample\""), "{plain}");
 }

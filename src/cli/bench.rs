@@ -107,9 +107,10 @@ pub fn run(c: Bench) -> Result<(), Failure> {
             "rss_mb": peak_memory_mb(),
         });
         if let Some(profile) = profile {
-            let [kernels, groups] = profile.json();
+            let [kernels, groups, sample] = profile.json();
             report["kernels"] = kernels;
             report["groups"] = groups;
+            report["sample"] = sample;
         }
         out(&format!("{report:#}\n"))
     } else {

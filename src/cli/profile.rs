@@ -14,13 +14,15 @@ const WIDTH: usize = 150;
 /// The kernels of a program as measured.
 pub struct Profile {
     phases: Vec<Phase>,
+    /// The sampler's, which belong to no step.
+    sample: Option<Phase>,
     /// What one thread reaches, in GFLOP/s; 0 where that is not known.
     peak: f64,
 }
 
 struct Phase {
     name: String,
-    /// How often an average step runs it.
+    /// How often an average step, or a drawing, runs it.
     runs: f64,
     /// The longest first, then those that need not run every time.
     kernels: Vec<Measured>,
@@ -42,6 +44,11 @@ impl Phase {
         kernels[plan.lasting..].sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         kernels.rotate_left(plan.lasting);
         Phase { name, runs, kernels, each: plan.kernels.len() - plan.lasting }
+    }
+
+    /// The kernels that run every time, with their sums over an average step or a drawing.
+    fn each_time(&self) -> impl Iterator<Item = (&Phase, &Measured, Sum)> {
+        self.kernels[..self.each].iter().map(move |m| (self, m, Sum::of(m, self.runs)))
     }
 }
 
@@ -84,8 +91,8 @@ fn per_second(count: f64, seconds: f64) -> f64 {
 }
 
 impl Profile {
-    /// Times every kernel of every phase on one thread, and those of `sampling`, which belong to no step. `runs` says how often an average step
-    /// runs each phase; `peak` is what one thread reaches, in GFLOP/s.
+    /// Times every kernel of every phase on one thread, and those of `sampling`. `runs` says how often an average step runs each
+    /// phase; `peak` is what one thread reaches, in GFLOP/s.
     pub fn measure(session: &mut Session, sampling: Option<&mut Sampling>, runs: &[f64], peak: f64) -> Profile {
         let mut phases = Vec::new();
         for (p, &runs) in runs.iter().enumerate() {
@@ -93,17 +100,17 @@ impl Profile {
             let name = session.program.phases[p].name.clone();
             phases.push(Phase::of(name, runs, session.phases()[p].plan(), seconds));
         }
-        if let Some(sampling) = sampling {
+        let sample = sampling.map(|sampling| {
             let (pool, _, memory) = session.parts();
             let seconds = sampling.profile(memory, pool);
-            phases.push(Phase::of("sample".into(), 0.0, sampling.plan(), seconds));
-        }
-        Profile { phases, peak }
+            Phase::of("sample".into(), 1.0, sampling.plan(), seconds)
+        });
+        Profile { phases, sample, peak }
     }
 
     /// All kernels with their sums over an average step.
     fn all(&self) -> impl Iterator<Item = (&Phase, &Measured, Sum)> {
-        self.phases.iter().filter(|p| p.runs > 0.0).flat_map(|p| p.kernels.iter().map(move |m| (p, m, Sum::of(m, p.runs))))
+        self.phases.iter().filter(|p| p.runs > 0.0).flat_map(Phase::each_time)
     }
 
     /// The groups that a step has, with how many kernels they have and their sums over an average step.
@@ -125,32 +132,37 @@ impl Profile {
         (self.peak > 0.0).then(|| rate / self.peak)
     }
 
-    /// `kernels`: time and work by kind of kernel, and `groups`: the longest kernels, both summed up over an average step.
-    pub fn json(&self) -> [Value; 2] {
-        let step = self.step();
-        let costs = |sum: &Sum| {
+    /// `kernels`: time and work by kind of kernel, and `groups`: the longest kernels, both summed up over an average step; `sample`: the
+    /// longest kernels of a drawing.
+    pub fn json(&self) -> [Value; 3] {
+        let costs = |sum: &Sum, whole: f64| {
             json!({
                 "ms": sum.seconds * 1e3,
-                "share": if step > 0.0 { sum.seconds / step } else { 0.0 },
+                "share": if whole > 0.0 { sum.seconds / whole } else { 0.0 },
                 "gflop": sum.flops / 1e9,
                 "gflops": sum.rate(),
                 "share_of_peak": self.of_peak(sum.rate()),
                 "gb_per_s": per_second(sum.bytes, sum.seconds),
             })
         };
-        let with = |mut row: Value, sum: &Sum| {
-            if let (Value::Object(row), Value::Object(costs)) = (&mut row, costs(sum)) {
+        let with = |mut row: Value, sum: &Sum, whole: f64| {
+            if let (Value::Object(row), Value::Object(costs)) = (&mut row, costs(sum, whole)) {
                 row.extend(costs);
             }
             row
         };
-        let kinds = self.groups().iter().map(|(g, n, sum)| with(json!({ "kind": g.name(), "count": n }), sum)).collect();
-        let mut longest: Vec<(&Phase, &Measured, Sum)> = self.all().collect();
-        longest.sort_by(|a, b| b.2.seconds.total_cmp(&a.2.seconds));
-        let row = |(p, m, sum): &(&Phase, &Measured, Sum)| {
-            with(json!({ "phase": p.name, "kind": m.group.name(), "label": m.title }), sum)
+        let step = self.step();
+        let kinds = self.groups().iter().map(|(g, n, sum)| with(json!({ "kind": g.name(), "count": n }), sum, step)).collect();
+        let longest = |mut all: Vec<(&Phase, &Measured, Sum)>, whole: f64| {
+            all.sort_by(|a, b| b.2.seconds.total_cmp(&a.2.seconds));
+            let row = |(p, m, sum): &(&Phase, &Measured, Sum)| {
+                with(json!({ "phase": p.name, "kind": m.group.name(), "label": m.title }), sum, whole)
+            };
+            Value::Array(all.iter().take(SHOWN).map(row).collect())
         };
-        [Value::Array(kinds), Value::Array(longest.iter().take(SHOWN).map(row).collect())]
+        let drawing: Vec<_> = self.sample.iter().flat_map(Phase::each_time).collect();
+        let whole = drawing.iter().map(|(_, _, s)| s.seconds).sum();
+        [Value::Array(kinds), longest(self.all().collect(), step), longest(drawing, whole)]
     }
 
     /// The longest kernels phase by phase, and then time and work by kind of kernel.
@@ -161,7 +173,7 @@ impl Profile {
             (false, _) => String::new(),
         };
         let mut text = String::new();
-        for phase in &self.phases {
+        for phase in self.phases.iter().chain(&self.sample) {
             let total: f64 = phase.kernels[..phase.each].iter().map(|m| m.seconds).sum();
             text += &format!("phase {}: {:.3} ms on one thread\n", phase.name, total * 1e3);
             for m in phase.kernels.iter().take(SHOWN) {

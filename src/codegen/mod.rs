@@ -296,7 +296,7 @@ fn functions(plan: &Plan, host: &Host, wide: bool) -> (Vec<Emitted>, Vec<Option<
 }
 
 fn emit(nest: &Nest, context: &mut FunctionBuilderContext, host: &Host, wide: bool) -> Emitted {
-    if let Some((code, text)) = if wide { wide::emit(nest) } else { None } {
+    if let Some((code, text)) = wide.then(|| wide::emit(nest)).flatten() {
         return Emitted::Wide(code, text);
     }
     let signature = nest::signature(host.isa.default_call_conv());

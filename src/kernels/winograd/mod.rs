@@ -13,6 +13,7 @@ use super::ahead::{Ahead, ask};
 use super::product::{Line, Product, multiply, scratch};
 use crate::schedule::winograd::{Order, Part, Winograd};
 use routines::{Places, Routines, routines};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use transforms::MOST;
 
@@ -261,7 +262,9 @@ impl<'w> Work<'w> {
         let (w, width, taps) = (self.w, self.kernel.columns, &self.w.parts[part].taps);
         // Rows of a block are inputs or outputs, whichever are no neighbours in memory.
         let row = w.filter_input.max(w.filter_output);
-        let (mut block, mut turned) = ([Line::ZERO; TAPS * SIDE], [Line::ZERO; MOST * MOST * 8]);
+        // Of both only what was written is read.
+        let mut block = [const { MaybeUninit::<Line>::uninit() }; TAPS * SIDE];
+        let mut turned = [const { MaybeUninit::<Line>::uninit() }; MOST * MOST * 8];
         let (block, turned) = (block.as_mut_ptr().cast::<f32>(), turned.as_mut_ptr().cast::<f32>());
         let places: [usize; TAPS] = std::array::from_fn(|t| t * SIDE * SIDE);
         let places = &places[..taps.len()];
