@@ -6,6 +6,7 @@ mod common;
 use common::{interpret, run, run_for};
 use ganc::codegen::Host;
 use ganc::graph::{Builder, Conv, FeedId, Graph, Op, Role, Sink, Source, Unary};
+use ganc::runtime::Team;
 use ganc::schedule::winograd::{Order, Winograd};
 use ganc::schedule::{self, Kind};
 
@@ -119,7 +120,7 @@ fn hosts() -> Vec<Host> {
 
 #[test]
 fn every_order_and_form_agrees_with_the_interpreter() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    let team = Team::new(2).expect("threads start");
     for host in hosts() {
         let mut seen = std::collections::BTreeSet::new();
         for (i, case) in CASES.iter().enumerate() {
@@ -130,7 +131,7 @@ fn every_order_and_form_agrees_with_the_interpreter() {
                     assert_eq!(used.len(), 1, "case {i} {role:?} on {}", host.kernel.name);
                     seen.insert(format!("{:?} {:?}", used[0].form, used[0].order));
                     let expected = &interpret::<f64>(&graph, i as u64)[0];
-                    let found = &run(&graph, i as u64, &host, &pool)[0];
+                    let found = &run(&graph, i as u64, &host, &team)[0];
                     let [largest, rms] = errors(found, expected);
                     assert!(largest < 2e-4 && rms < 1e-5, "case {i} {role:?} {}: {largest:e}, {rms:e}", used[0].label());
                 }
@@ -157,7 +158,7 @@ const LOSS: &[(Case, f64)] = &[
 
 #[test]
 fn the_price_of_minimal_filtering_is_small() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    let team = Team::new(2).expect("threads start");
     for host in hosts() {
         for (i, (case, most)) in LOSS.iter().enumerate() {
             for role in [Role::Forward, Role::InputGrad, Role::FilterGrad] {
@@ -166,7 +167,7 @@ fn the_price_of_minimal_filtering_is_small() {
                 let expected = &interpret::<f64>(&graph, i as u64)[0];
                 let target = host.target();
                 let [winograd, direct] = [true, false].map(|winograd| {
-                    let found = run_for(schedule::Target { winograd, ..target }, &graph, i as u64, &host, &pool);
+                    let found = run_for(schedule::Target { winograd, ..target }, &graph, i as u64, &host, &team);
                     errors(&found[0], expected)[1]
                 });
                 println!("{}, {role:?}, {}: error {winograd:.1e}, direct {direct:.1e}", used.label(), host.kernel.name);
@@ -179,7 +180,7 @@ fn the_price_of_minimal_filtering_is_small() {
 
 #[test]
 fn taps_as_columns_agree_with_the_interpreter() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    let team = Team::new(2).expect("threads start");
     let hosts = [Host::native(), Host::with_avx2(), Host::baseline()].map(|h| h.expect("this machine is supported"));
     for (i, (role, case)) in NARROW.iter().enumerate() {
         let mut used = 0;
@@ -189,7 +190,7 @@ fn taps_as_columns_agree_with_the_interpreter() {
                 let plan = schedule::plan(&graph, host.target());
                 used += plan.kernels.iter().filter(|k| matches!(k.kind, Kind::Narrow(..))).count();
                 let expected = &interpret::<f64>(&graph, i as u64)[0];
-                let [largest, rms] = errors(&run(&graph, i as u64, host, &pool)[0], expected);
+                let [largest, rms] = errors(&run(&graph, i as u64, host, &team)[0], expected);
                 assert!(largest < 1e-5 && rms < 1e-6, "case {i} {role:?} on {}: {largest:e}, {rms:e}", host.kernel.name);
             }
         }
@@ -199,7 +200,7 @@ fn taps_as_columns_agree_with_the_interpreter() {
 
 #[test]
 fn filter_gradients_of_few_channels_agree_with_the_interpreter() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
+    let team = Team::new(2).expect("threads start");
     let mut parts = std::collections::BTreeSet::new();
     for host in [Host::native(), Host::with_avx2(), Host::baseline()].map(|h| h.expect("this machine is supported")) {
         for (i, case) in THIN.iter().enumerate() {
@@ -209,7 +210,7 @@ fn filter_gradients_of_few_channels_agree_with_the_interpreter() {
             let used = used.unwrap_or_else(|| panic!("case {i} is computed otherwise on {}", host.kernel.name));
             parts.insert((used.thin_is_big, used.parts() > 1, used.blocks() > used.parts()));
             let expected = &interpret::<f64>(&graph, i as u64)[0];
-            let [largest, rms] = errors(&run(&graph, i as u64, &host, &pool)[0], expected);
+            let [largest, rms] = errors(&run(&graph, i as u64, &host, &team)[0], expected);
             assert!(largest < 1e-5 && rms < 1e-6, "case {i} on {}: {largest:e}, {rms:e}", host.kernel.name);
         }
     }
@@ -225,8 +226,8 @@ fn the_number_of_threads_does_not_change_a_bit() {
             for role in [Role::Forward, Role::InputGrad, Role::FilterGrad] {
                 let graph = case.graph(role, true);
                 let bits = |threads: usize| -> Vec<u32> {
-                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
-                    run(&graph, 1, &host, &pool)[0].iter().map(|x| x.to_bits()).collect()
+                    let team = Team::new(threads).expect("threads start");
+                    run(&graph, 1, &host, &team)[0].iter().map(|x| x.to_bits()).collect()
                 };
                 assert!(bits(1) == bits(3), "case {i} {role:?}");
             }

@@ -6,22 +6,23 @@ use common::{difference, interpret, lowered, random_graph, run};
 use ganc::codegen::Host;
 use ganc::graph::text;
 use ganc::graph::verify::{Stage, verify};
+use ganc::runtime::Team;
 
 const GRAPHS: u64 = 2000;
 
-fn pool(threads: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start")
+fn team(threads: usize) -> Team {
+    Team::new(threads).expect("threads start")
 }
 
 fn check(host: &Host, seeds: impl Iterator<Item = u64>) -> u64 {
-    let pool = pool(2);
+    let team = team(2);
     let mut checked = 0;
     for seed in seeds {
         let built = random_graph(seed);
         let graph = lowered(&built);
         verify(&graph, Stage::Differentiated).unwrap_or_else(|e| panic!("graph {seed}: {e}"));
         let expected = interpret::<f64>(&ganc::grad::expand(&built), seed);
-        let found = run(&graph, seed, host, &pool);
+        let found = run(&graph, seed, host, &team);
         for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
             let d = difference(f, e);
             assert!(d < 2e-4, "graph {seed}, {}: {d:e}\n{}", graph.outputs()[i].name, text::print(&graph));
@@ -49,7 +50,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
     for seed in 0..40 {
         let graph = lowered(&random_graph(seed));
         let bits = |threads| -> Vec<Vec<u32>> {
-            run(&graph, seed, &host, &pool(threads)).iter().map(|o| o.iter().map(|x| x.to_bits()).collect()).collect()
+            run(&graph, seed, &host, &team(threads)).iter().map(|o| o.iter().map(|x| x.to_bits()).collect()).collect()
         };
         let one = bits(1);
         for threads in [2, 3, 7] {

@@ -50,10 +50,10 @@ fn call(s: &mut Session, net: &str, input: &str, values: &[f32]) -> Vec<f32> {
     let mut sampling = Sampling::new(s, &host, net).expect("it compiles").expect("the net");
     let feed = s.program.feed(input).expect("the input");
     s.set_scalars();
-    let (pool, program, memory) = s.parts();
+    let (team, program, memory) = s.parts();
     let layout = program.feeds[feed.index()].layout.clone();
     ganc::train::layout::from_torch(&layout, values, memory.feed_mut(feed));
-    sampling.run(memory, pool)
+    sampling.run(memory, team)
 }
 
 /// The largest difference.

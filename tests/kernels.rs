@@ -6,7 +6,7 @@ use common::program;
 use ganc::codegen::Host;
 use ganc::graph::{Binary, Builder, FeedId, Sink, Source, Unary};
 use ganc::runtime::random::{Stream, philox};
-use ganc::runtime::{Executable, Memory};
+use ganc::runtime::{Executable, Memory, Team};
 use ganc::schedule;
 
 /// Elements of one run of a compiled function.
@@ -16,7 +16,7 @@ const BLOCK: usize = 1 << 18;
 struct Compiled {
     executable: Executable,
     memory: Memory,
-    pool: rayon::ThreadPool,
+    team: Team,
 }
 
 impl Compiled {
@@ -31,8 +31,8 @@ impl Compiled {
         let graph = b.finish();
         let memory = Memory::new(&program(&graph));
         let executable = Executable::new(schedule::plan(&graph, host.target()), host, &memory).expect("it compiles");
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads start");
-        Compiled { executable, memory, pool }
+        let team = Team::new(2).expect("threads start");
+        Compiled { executable, memory, team }
     }
 
     /// The function of each of `x`.
@@ -42,7 +42,7 @@ impl Compiled {
             let feed = self.memory.feed_mut(FeedId(0));
             feed[..part.len()].copy_from_slice(part);
             feed[part.len()..].fill(1.0);
-            self.executable.run(&self.pool, &mut self.memory);
+            self.executable.run(&self.team, &mut self.memory);
             all.extend_from_slice(&self.executable.result("y").expect("the result")[..part.len()]);
         }
         all

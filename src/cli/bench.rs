@@ -86,7 +86,7 @@ pub fn run(c: Bench) -> Result<(), Failure> {
     let flops: f64 = runs.iter().enumerate().map(|(p, runs)| runs * products(p)).sum();
     let mut sampling = Sampling::new(&session, &host, "sample").map_err(Failure::Limit)?;
     let sample_ms = sampling.as_mut().map(|s| time_samples(&mut session, s));
-    let threads = session.pool().current_num_threads();
+    let threads = session.team().threads();
     let peak_of_one = crate::kernels::peak();
     let peak = peak_of_one * threads as f64;
     let gflops = flops / 1e6 / median;
@@ -132,13 +132,13 @@ pub fn run(c: Bench) -> Result<(), Failure> {
 
 /// Milliseconds of a drawing, the median of many.
 fn time_samples(session: &mut Session, sampling: &mut Sampling) -> f64 {
-    let (pool, program, memory) = session.parts();
+    let (team, program, memory) = session.parts();
     let mut times = Vec::new();
     let whole = Instant::now();
     while times.len() < FEWEST_SAMPLES || times.len() < MOST_SAMPLES && whole.elapsed().as_secs_f64() < SAMPLE_BUDGET {
         sampling.draw_noise(program, memory, 1, times.len() as u64);
         let start = Instant::now();
-        sampling.compute(memory, pool);
+        sampling.compute(memory, team);
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);

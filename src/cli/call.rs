@@ -3,7 +3,7 @@
 use super::{Failure, SpecArgs, host, model};
 use crate::driver;
 use crate::graph::FeedId;
-use crate::runtime::Memory;
+use crate::runtime::{Memory, Team};
 use crate::schedule;
 use crate::train::{Loaded, checkpoint, layout, load_run, replay};
 use std::path::PathBuf;
@@ -87,8 +87,8 @@ pub fn run(c: Call) -> Result<(), Failure> {
     let host = host()?;
     let plan = schedule::plan_of(&program, &sampler.graph, host.target());
     let mut e = crate::runtime::Executable::new(plan, &host, &memory).map_err(Failure::Bug)?;
-    let pool = crate::train::pool(0).map_err(Failure::Limit)?;
-    e.run(&pool, &mut memory);
+    let team = Team::new(0).map_err(Failure::Limit)?;
+    e.run(&team, &mut memory);
     let outputs: Vec<(String, Vec<usize>, Vec<f32>)> = sampler
         .graph
         .outputs()

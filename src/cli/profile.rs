@@ -101,8 +101,8 @@ impl Profile {
             phases.push(Phase::of(name, runs, session.phases()[p].plan(), seconds));
         }
         let sample = sampling.map(|sampling| {
-            let (pool, _, memory) = session.parts();
-            let seconds = sampling.profile(memory, pool);
+            let (team, _, memory) = session.parts();
+            let seconds = sampling.profile(memory, team);
             Phase::of("sample".into(), 1.0, sampling.plan(), seconds)
         });
         Profile { phases, sample, peak }

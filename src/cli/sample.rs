@@ -8,7 +8,7 @@ use crate::build::Program;
 use crate::graph::volume;
 use crate::model::Model;
 use crate::output::arrays::write_npy;
-use crate::runtime::Memory;
+use crate::runtime::{Memory, Team};
 use crate::train::{Sampling, conditions};
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ pub struct Trained {
     pub model: Model,
     pub program: Program,
     pub memory: Memory,
-    pub pool: rayon::ThreadPool,
+    pub team: Team,
 }
 
 impl Trained {
@@ -74,7 +74,7 @@ impl Trained {
     pub fn load(run: &Path, batch: usize, threads: usize) -> Result<Trained, Failure> {
         let (model, loaded) = trained(run)?;
         let (program, memory) = loaded.restore(&model, batch, false)?;
-        Ok(Trained { model, program, memory, pool: crate::train::pool(threads).map_err(Failure::Limit)? })
+        Ok(Trained { model, program, memory, team: Team::new(threads).map_err(Failure::Limit)? })
     }
 
     /// Compiles the sampler called `name`; `None` where there is none.
@@ -134,7 +134,7 @@ pub fn run(c: Sample) -> Result<(), Failure> {
         if c.interpolate {
             styles::interpolate(&t.model, &t.program, &mut t.memory, STEPS);
         }
-        samples.extend(sampling.run(&mut t.memory, &t.pool));
+        samples.extend(sampling.run(&mut t.memory, &t.team));
         draw += 1;
     }
     samples.truncate(n * each);

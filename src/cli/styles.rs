@@ -99,7 +99,7 @@ pub fn mix(c: &Sample, mut t: Trained) -> Result<(), Failure> {
                 t.memory.set_scalar(id, value as f32);
             }
         }
-        Ok(sampling.run(&mut t.memory, &t.pool))
+        Ok(sampling.run(&mut t.memory, &t.team))
     };
     let lefts: Vec<usize> = (0..LEFT).collect();
     let tops: Vec<usize> = (SECOND..SECOND + TOP).collect();

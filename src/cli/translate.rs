@@ -14,8 +14,8 @@ use crate::model::source::SoundSettings;
 use crate::model::{DataSource, Model, Stream, Type};
 use crate::output::images::{GridStyle, Shape, single, write_grid, write_png};
 use crate::output::sound::{sound, write_wav};
-use crate::runtime::{Memory, random};
-use crate::train::{Sampling, fill, layout, pool};
+use crate::runtime::{Memory, Team, random};
+use crate::train::{Sampling, fill, layout};
 use std::path::{Path, PathBuf};
 
 /// Files that go through a net at a time.
@@ -47,8 +47,8 @@ pub struct Job<'j> {
 pub fn translate(job: &Job) -> Result<(), Failure> {
     let (model, loaded) = trained(job.run)?;
     let (program, memory) = loaded.restore(&model, BATCH, true)?;
-    let pool = pool(job.threads).map_err(Failure::Limit)?;
-    let mut engine = Engine { model: &model, program: &program, memory, pool, seed: job.seed };
+    let team = Team::new(job.threads).map_err(Failure::Limit)?;
+    let mut engine = Engine { model: &model, program: &program, memory, team, seed: job.seed };
     let net = engine.net(job.net)?;
     let back = job.back.map(|b| engine.net(b)).transpose()?;
     if let Some(b) = back.as_ref().filter(|b| b.input_size() != net.output_size() || b.output_size() != net.input_size()) {
@@ -66,7 +66,7 @@ struct Engine<'m> {
     model: &'m Model,
     program: &'m Program,
     memory: Memory,
-    pool: rayon::ThreadPool,
+    team: Team,
     seed: u64,
 }
 
@@ -160,7 +160,7 @@ impl<'m> Engine<'m> {
                 let row = volume(&self.program.feeds[feed.index()].shape[1..]);
                 fill(source, stream, row, self.memory.feed_mut(*feed));
             }
-            let torch = net.sampling.draw_on(self.program, &mut self.memory, &self.pool, self.seed, draw as u64);
+            let torch = net.sampling.draw_on(self.program, &mut self.memory, &self.team, self.seed, draw as u64);
             let Some(layout) = self.program.sampler(&net.name).and_then(|s| s.layouts.first()) else { continue };
             let mut inside = vec![0.0; torch.len()];
             layout::from_torch(layout, &torch, &mut inside);

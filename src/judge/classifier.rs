@@ -17,7 +17,7 @@ use crate::driver;
 use crate::graph::{FeedId, StateId, volume};
 use crate::model::Model;
 use crate::runtime::random::Stream as Random;
-use crate::runtime::{Executable, Memory};
+use crate::runtime::{Executable, Memory, Team};
 use crate::schedule;
 use crate::train::Options;
 use crate::train::checkpoint::{self, TensorError, Tensors};
@@ -238,8 +238,8 @@ impl Classifier {
     fn measure(&mut self, lesson: &Lesson, threads: usize) -> Result<(), Trouble> {
         let n = lesson.real.len(Part::HeldOut).map_or(CHECKED, |n| n.min(CHECKED as u64) as usize);
         let rows = lesson.real.rows(Part::HeldOut, 0, n)?;
-        let pool = crate::train::pool(threads).map_err(Trouble::Limit)?;
-        let seen = self.see(&rows.values, &pool);
+        let team = Team::new(threads).map_err(Trouble::Limit)?;
+        let seen = self.see(&rows.values, &team);
         self.info.accuracy = accuracy(&rows.labels, &seen.verdicts, self.classes).overall;
         let squares: f64 = seen.features.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
         self.scale = (seen.features.len() as f64 / squares.max(f64::MIN_POSITIVE)).sqrt() as f32;
@@ -261,7 +261,7 @@ impl Classifier {
     }
 
     /// Looks at images `[n, C, H, W]` in PyTorch's layout.
-    pub fn see(&mut self, images: &[f32], pool: &rayon::ThreadPool) -> Seen {
+    pub fn see(&mut self, images: &[f32], team: &Team) -> Seen {
         let n = images.len() / self.each;
         let mut seen = Seen { features: Vec::with_capacity(n * FEATURES), verdicts: Vec::with_capacity(n) };
         for some in images.chunks(BATCH * self.each) {
@@ -269,7 +269,7 @@ impl Classifier {
             // The last batch is filled up; nothing of one image flows into another.
             batch.resize(BATCH * self.each, 0.0);
             from_torch(&self.layout, &batch, self.memory.feed_mut(self.feed));
-            self.executable.run(pool, &mut self.memory);
+            self.executable.run(team, &mut self.memory);
             let features = self.executable.result("features").unwrap_or_default();
             let scores = self.executable.result("scores").unwrap_or_default();
             let count = some.len() / self.each;

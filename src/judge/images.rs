@@ -13,6 +13,7 @@ use crate::codegen::Host;
 use crate::graph::volume;
 use crate::model::source::{ShapeFill, ShapeLabel};
 use crate::model::{DataSource, Stream, Type};
+use crate::runtime::Team;
 use crate::train::Asked;
 
 /// Images whose neighbours are looked for: the work grows with their square.
@@ -48,7 +49,7 @@ pub struct Scene<'a> {
     /// Labels that the sampler reads.
     pub asked: Option<Asked>,
     /// Threads.
-    pub pool: &'a rayon::ThreadPool,
+    pub team: &'a Team,
 }
 
 /// Adds the measures of `sets` to `report`.
@@ -58,10 +59,10 @@ pub fn measure(scene: &Scene, sets: &Sets, host: &Host, tell: &dyn Fn(&str), rep
     let shape = [sets.shape[0], sets.shape[1], sets.shape[2]];
     match judge(scene, shape, range, host, tell)? {
         Some(mut judge) => {
-            let mut see = |images: &[f32]| judge.see(images, scene.pool);
+            let mut see = |images: &[f32]| judge.see(images, scene.team);
             let reference = see(&sets.reference.values);
             let seen = sets.three().map(&mut see);
-            scene.pool.install(|| compare(&seen, &reference, sets.n, report));
+            scene.team.install(|| compare(&seen, &reference, sets.n, report));
             conditional(scene, sets, &seen, judge.classes(), report);
             if scene.q.judge.is_none() && judge.info.learned != scene.trained.shown {
                 let why = "the data have no labels, so the classifier learned built-in images and knows less of these";
@@ -72,7 +73,7 @@ pub fn measure(scene: &Scene, sets: &Sets, host: &Host, tell: &dyn Fn(&str), rep
         None => {
             let why = "no labels to train a classifier on, and no built-in images of this size and number of channels";
             report.notes.push(format!("no distances in features: there are {why}; give a classifier with --judge"));
-            scene.pool.install(|| super::points::measure(sets, &scene.trained.source, scene.q.seed, report));
+            scene.team.install(|| super::points::measure(sets, &scene.trained.source, scene.q.seed, report));
         }
     }
     match scene.trained.len {
@@ -198,7 +199,7 @@ fn memorised(scene: &Scene, sets: &Sets, report: &mut Report) -> Result<(), Trou
         let rows: Vec<usize> = (first..first + queries).collect();
         nearest(&training[first * each..][..some], &training, each, AROUND, Some(&rows))
     };
-    let (yardstick, found) = scene.pool.install(|| {
+    let (yardstick, found) = scene.team.install(|| {
         let real = if scene.other {
             [of(&sets.reference.values), of(&sets.real.values)]
         } else {

@@ -38,6 +38,7 @@ use crate::codegen::Host;
 use crate::data;
 use crate::graph::volume;
 use crate::model::{Model, Stream, Type};
+use crate::runtime::Team;
 use crate::runtime::random::Stream as Random;
 use crate::train::{Drawing, Drawn, Loaded};
 use real::{Part, Real};
@@ -103,7 +104,7 @@ impl Sets {
 /// Measures a run. `tell` hears what takes long.
 /// Errors: see [`Trouble`].
 pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report, Trouble> {
-    let pool = crate::train::pool(q.threads).map_err(Trouble::Limit)?;
+    let team = Team::new(q.threads).map_err(Trouble::Limit)?;
     q.trained.streams.iter().zip(&q.model.streams).try_for_each(|(trained, given)| same_classes(trained, given))?;
     let mut drawing = Drawing::open(q.model, q.loaded, host, q.seed)?;
     let shape = drawing.shape().to_vec();
@@ -131,7 +132,7 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         let most = MOST_NUMBERS / each;
         return Err(Trouble::Limit(format!("{n} samples of {each} numbers are too many to compare: give at most -n {most}")));
     }
-    let Drawn { samples: drawn, labels, texts, pairs: images_read } = drawing.draw(n, &pool)?;
+    let Drawn { samples: drawn, labels, texts, pairs: images_read } = drawing.draw(n, &team)?;
     finite(&drawn)?;
     let mut report = Report {
         name: q.model.name.clone(),
@@ -151,7 +152,7 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
         return Ok(report);
     }
     if let (Some(why), Some(ways)) = (too_few, ways) {
-        translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
+        translation::measure(q, host, ways, n, &team, tell, &mut report)?;
         report.notes.push(format!("only translations are compared with what they were made of: {why}"));
         return Ok(report);
     }
@@ -160,19 +161,19 @@ pub fn evaluate(q: &Question, host: &Host, tell: &dyn Fn(&str)) -> Result<Report
     let asked = labels.into_iter().map(|l| l as usize).collect();
     let sets = Sets { shape, n, real: a, reference, drawn, asked, noise };
     if is_images {
-        let scene = images::Scene { q, place, trained, column: own.1, other, asked: drawing.asked(), pool: &pool };
+        let scene = images::Scene { q, place, trained, column: own.1, other, asked: drawing.asked(), team: &team };
         images::measure(&scene, &sets, host, tell, &mut report)?;
     } else {
-        pool.install(|| points::measure(&sets, &stream.source, q.seed, &mut report));
+        team.install(|| points::measure(&sets, &stream.source, q.seed, &mut report));
     }
     if let Some(texts) = &texts {
-        text::measure(q, host, &sets, texts, &pool, tell, &mut report)?;
+        text::measure(q, host, &sets, texts, &team, tell, &mut report)?;
     }
     if let Some(read) = &images_read {
         pairs::measure(q, &sets.drawn, &sets.shape, read, &mut report);
     }
     if let Some(ways) = ways {
-        translation::measure(q, host, ways, n, &pool, tell, &mut report)?;
+        translation::measure(q, host, ways, n, &team, tell, &mut report)?;
     }
     if bound::is_one(q.trained) {
         bound::measure(q, host, &sets, place, other, &mut report)?;

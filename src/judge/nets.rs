@@ -5,7 +5,7 @@ use crate::build::{Program, build};
 use crate::codegen::Host;
 use crate::graph::{FeedId, volume};
 use crate::model::Model;
-use crate::runtime::Memory;
+use crate::runtime::{Memory, Team};
 use crate::train::layout::from_torch;
 use crate::train::{DRAWN, DrawingError, Loaded, Sampling, checkpoint, set_scalars};
 
@@ -44,7 +44,7 @@ impl Nets {
 
     /// What `net` makes of samples; both in PyTorch's layout.
     /// Errors: it gives no numbers.
-    pub fn apply(&mut self, net: &mut Net, samples: &[f32], pool: &rayon::ThreadPool) -> Result<Vec<f32>, Trouble> {
+    pub fn apply(&mut self, net: &mut Net, samples: &[f32], team: &Team) -> Result<Vec<f32>, Trouble> {
         let layout = self.program.feeds[net.input.index()].layout.clone();
         let (each, out) = (volume(&layout.shape[1..]), volume(&net.sampling.shape()[1..]));
         let mut all = Vec::with_capacity(samples.len() / each * out);
@@ -53,7 +53,7 @@ impl Nets {
             // The last batch is filled up.
             batch.resize(DRAWN * each, 0.0);
             from_torch(&layout, &batch, self.memory.feed_mut(net.input));
-            let made = net.sampling.draw_on(&self.program, &mut self.memory, pool, self.seed, draw as u64);
+            let made = net.sampling.draw_on(&self.program, &mut self.memory, team, self.seed, draw as u64);
             all.extend_from_slice(&made[..some.len() / each * out]);
         }
         super::finite(&all)?;

@@ -8,6 +8,7 @@ use crate::codegen::Host;
 use crate::model::DataSource;
 use crate::model::source::ShapeLabel;
 use crate::model::words::{COLOURS, SHAPES, words};
+use crate::runtime::Team;
 use crate::train::Texts;
 
 /// The shape that a caption such as `a small red circle on blue` names, and its colour: the last one named before it.
@@ -42,7 +43,7 @@ pub fn measure(
     host: &Host,
     sets: &Sets,
     texts: &Texts,
-    pool: &rayon::ThreadPool,
+    team: &Team,
     tell: &dyn Fn(&str),
     report: &mut Report,
 ) -> Result<(), Trouble> {
@@ -62,7 +63,7 @@ pub fn measure(
     let (real, colours) = (shape.real.rows(Part::HeldOut, 0, sets.n)?, colour.real.rows(Part::HeldOut, 0, sets.n)?.labels);
     let own_names: Vec<_> = real.labels.iter().zip(colours).map(|(&s, c)| Some([s, c])).collect();
     let mut share = |images: &[f32], asked: &[Option<[usize; 2]>]| {
-        let see = |j: &mut Judge| j.classifier.see(images, pool).verdicts;
+        let see = |j: &mut Judge| j.classifier.see(images, team).verdicts;
         right(asked, &see(&mut shape), &see(&mut colour))
     };
     let found = [share(&real.values, &own_names), share(&sets.drawn, &asked), share(&sets.noise, &asked)];

@@ -13,6 +13,7 @@ use crate::codegen::Host;
 use crate::graph::volume;
 use crate::model::source::{ShapeFill, ShapeLabel};
 use crate::model::{DataSource, Model, Type};
+use crate::runtime::Team;
 
 /// Most samples that go through the nets, each of them twice.
 const MOST: usize = 1000;
@@ -80,7 +81,7 @@ pub fn measure(
     host: &Host,
     ways: Ways,
     n: usize,
-    pool: &rayon::ThreadPool,
+    team: &Team,
     tell: &dyn Fn(&str),
     report: &mut Report,
 ) -> Result<(), Trouble> {
@@ -101,8 +102,8 @@ pub fn measure(
     let ends = ways.ends.map(|(s, c)| q.model.streams[s].columns[c].0.as_str());
     let mut nets = Nets::open(q.trained, q.loaded, q.seed)?;
     let (mut there, mut back) = (nets.net(host, names[0], ends[0])?, nets.net(host, names[1], ends[1])?);
-    let made = [nets.apply(&mut there, &real[0].values, pool)?, nets.apply(&mut back, &real[1].values, pool)?];
-    let again = [nets.apply(&mut back, &made[0], pool)?, nets.apply(&mut there, &made[1], pool)?];
+    let made = [nets.apply(&mut there, &real[0].values, team)?, nets.apply(&mut back, &real[1].values, team)?];
+    let again = [nets.apply(&mut back, &made[0], team)?, nets.apply(&mut there, &made[1], team)?];
     for i in [0, 1] {
         let (x, each) = (&real[i].values, volume(&shape(ways.ends[i])));
         let title = format!("cycle L1, {}({}({e})) to {e} (ceiling: another {e})", names[1 - i], names[i], e = ends[i]);
@@ -116,11 +117,11 @@ pub fn measure(
     let speakers = streams.iter().all(|s| matches!(s.source, DataSource::Voices { .. }));
     let translated = Translated { names, ends, real, made, parallel: fills.is_some() || speakers };
     if let Some(fills) = fills {
-        shapes(q, host, ways, fills, &translated, pool, tell, report)?;
+        shapes(q, host, ways, fills, &translated, team, tell, report)?;
     }
     if let (Some(a), Some(b)) = (streams[0].source.sound(), streams[1].source.sound()) {
         if a == b {
-            voices::measure(a, &translated, pool, report);
+            voices::measure(a, &translated, team, report);
         } else {
             report.notes.push("no pitch: the two voices have different rates, bands or frames".into());
         }
@@ -149,7 +150,7 @@ fn shapes(
     ways: Ways,
     fills: [ShapeFill; 2],
     t: &Translated,
-    pool: &rayon::ThreadPool,
+    team: &Team,
     tell: &dyn Fn(&str),
     report: &mut Report,
 ) -> Result<(), Trouble> {
@@ -159,7 +160,7 @@ fn shapes(
     let mut judges = [fill.classifier, shape.classifier];
     // By judge: of real samples of both ends, and of both translated.
     let seen = judges.each_mut().map(|judge| {
-        let mut see = |images: &[f32]| judge.see(images, pool).verdicts;
+        let mut see = |images: &[f32]| judge.see(images, team).verdicts;
         ([see(&t.real[0].values), see(&t.real[1].values)], [see(&t.made[0]), see(&t.made[1])])
     });
     let [(fill, filled), (shape, shaped)] = &seen;

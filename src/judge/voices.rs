@@ -8,6 +8,7 @@ use crate::data::mel::Mel;
 use crate::data::pitch::median_pitch;
 use crate::model::source::SoundSettings;
 use crate::output::sound::sound;
+use crate::runtime::Team;
 use crate::train::layout::{batched, from_torch};
 use rayon::prelude::*;
 
@@ -114,8 +115,8 @@ pub fn pitch(windows: &[f32], s: SoundSettings) -> Option<f64> {
 }
 
 /// Adds pitch and content of what was converted.
-pub fn measure(s: SoundSettings, t: &Translated, pool: &rayon::ThreadPool, report: &mut Report) {
-    let heard = |x: &[f32]| pool.install(|| pitch(x, s));
+pub fn measure(s: SoundSettings, t: &Translated, team: &Team, report: &mut Report) {
+    let heard = |x: &[f32]| team.install(|| pitch(x, s));
     let real = t.real.each_ref().map(|r| heard(&r.values));
     let made = t.made.each_ref().map(|m| heard(m));
     let line = |key, title: String, better, values| Measure { key, title, unit: Unit::Plain, better, values, stds: None };

@@ -1,8 +1,8 @@
-//! Walking a compiled plan with the threads of a pool.
+//! Walking a compiled plan with the threads of a team.
 
 use super::buffer::Buffer;
 use super::denormals::FlushToZero;
-use super::team::{together, wait_until};
+use super::team::{Team, wait_until};
 use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
@@ -285,8 +285,8 @@ impl Executable {
         stages
     }
 
-    /// Runs the plan on all threads of `pool`. `memory` must be the one it was bound to; its feeds and scalars must be set.
-    pub fn run(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) {
+    /// Runs the plan with all of `team`. `memory` must be the one it was bound to; its feeds and scalars must be set.
+    pub fn run(&mut self, team: &Team, memory: &mut Memory) {
         debug_assert!(memory.states.len() + memory.feeds.len() + memory.scalars.len() > 0);
         memory.changes += u64::from(self.updates);
         let first = if self.prepared == Some(memory.changes) { self.lasting } else { 0 };
@@ -298,7 +298,7 @@ impl Executable {
             // There is nothing to share: waking the others takes longer than many a small plan.
             this.work_through(stages, &progress);
         } else {
-            together(pool, pool.current_num_threads(), &|| this.work_through(stages, &progress));
+            team.run(&|| this.work_through(stages, &progress));
         }
     }
 
@@ -328,9 +328,9 @@ impl Executable {
     }
 
     /// Seconds of each kernel of the plan, run one after the other on this thread: the least of a few runs, since others use the machine too.
-    pub fn profile(&mut self, pool: &rayon::ThreadPool, memory: &mut Memory) -> Vec<f64> {
+    pub fn profile(&mut self, team: &Team, memory: &mut Memory) -> Vec<f64> {
         const RUNS: usize = 3;
-        self.run(pool, memory);
+        self.run(team, memory);
         let _flush = FlushToZero::enter();
         let seconds = |k: usize| {
             let tasks = self.work[k].tasks.count();

@@ -1,6 +1,6 @@
 //! Running compiled plans: memory, threads, random numbers.
 //!
-//! The calling thread and those of the pool walk a plan together, stage by stage. Tasks of a stage are claimed one by one; because a task
+//! The calling thread and those of a [`Team`] walk a plan together, stage by stage. Tasks of a stage are claimed one by one; because a task
 //! owns what it writes and computes it in a fixed order, the result does not depend on who claims what.
 
 mod buffer;
@@ -11,3 +11,4 @@ mod team;
 
 pub use buffer::Buffer;
 pub use execute::{Executable, Memory};
+pub use team::Team;

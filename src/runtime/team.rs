@@ -1,10 +1,17 @@
-//! Work that the calling thread begins at once and the threads of a pool join while it lasts.
+//! Threads that work together: the caller's, which begins at once, and those of a pool, which join while the work lasts.
 //!
-//! On exit of [`together`] nobody works any more and nobody will: a thread that wakes up too late finds the door closed. So a piece of work
-//! that is shorter than waking others does not wait for them.
+//! On exit of [`Team::run`] nobody works any more and nobody will: a thread that comes too late finds the door closed. So a piece of work
+//! that is shorter than waking others does not wait for them. And because waking a thread takes longer than many a plan, those that are awake
+//! stay so for a moment after the work and look out for more: steps and batches of samples follow one another closely.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a thread without work looks out for more before it sleeps: about twice what waking it takes.
+const PATIENCE: Duration = Duration::from_micros(150);
+/// Looks between two glances at the clock, each of which lets other threads go first.
+const LOOKS: usize = 64;
 
 /// Set in the state of a door that is closed; the rest counts who is inside.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -13,9 +20,9 @@ const CLOSED: usize = 1 << (usize::BITS - 1);
 struct Door(AtomicUsize);
 
 impl Door {
-    /// Whether the door was open; who entered must [`Door::leave`].
-    fn enter(&self) -> bool {
-        let open = self.0.fetch_add(1, Ordering::Acquire) & CLOSED == 0;
+    /// Whether the door was open and fewer than `most` were inside; who entered must [`Door::leave`].
+    fn enter(&self, most: usize) -> bool {
+        let open = self.0.fetch_add(1, Ordering::Acquire) < most;
         if !open {
             self.0.fetch_sub(1, Ordering::Relaxed);
         }
@@ -52,6 +59,7 @@ impl Drop for Closing<'_> {
 }
 
 /// Work without its type and lifetime: valid until the door is closed with nobody inside.
+#[derive(Clone, Copy)]
 struct Job {
     work: *const (),
     run: unsafe fn(*const ()),
@@ -67,25 +75,106 @@ unsafe fn run<F: Fn()>(work: *const ()) {
     unsafe { (*work.cast::<F>())() }
 }
 
-/// Runs `work` on this thread, and on those of `pool` that come while this one is at it; on `threads` in all at most. What has to be done must
-/// get done whoever comes.
-pub fn together<F: Fn() + Sync>(pool: &rayon::ThreadPool, threads: usize, work: &F) {
-    let door = Arc::new(Door(AtomicUsize::new(0)));
-    let closing = Closing(&door);
-    for _ in 1..threads {
-        let (door, job) = (door.clone(), Job { work: std::ptr::from_ref(work).cast(), run: run::<F> });
-        pool.spawn(move || {
-            // All of the job moves here, not its fields.
-            let job = job;
-            if door.enter() {
-                let _inside = Inside(&door);
-                // SAFETY: the work lives until the door is closed, which waits for this thread to leave.
-                unsafe { (job.run)(job.work) };
-            }
-        });
+/// Where work is made known.
+#[derive(Default)]
+struct Board {
+    /// How often there has been work.
+    turn: AtomicUsize,
+    /// Threads of the pool that work, look out for work, or have been called.
+    helpers: AtomicUsize,
+    /// The last work, and the door to it.
+    work: Mutex<Option<(Arc<Door>, Job)>>,
+}
+
+impl Board {
+    /// Makes work known and returns its turn.
+    fn post(&self, door: &Arc<Door>, job: Job) -> usize {
+        *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some((door.clone(), job));
+        self.turn.fetch_add(1, Ordering::SeqCst) + 1
     }
-    work();
-    drop(closing);
+
+    /// Waits for a turn after `seen` and returns it, unless none comes for a while.
+    fn next(&self, seen: usize) -> Option<usize> {
+        let start = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                let turn = self.turn.load(Ordering::Acquire);
+                if turn != seen {
+                    return Some(turn);
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() > PATIENCE {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// A helper's life: joins whatever work is there, at most `most` helpers in each, until none comes for a while.
+    fn help(&self, mut seen: usize, most: usize) {
+        loop {
+            while let Some(turn) = self.next(seen) {
+                seen = turn;
+                let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some((door, job)) = work.filter(|(door, _)| door.enter(most)) {
+                    let _inside = Inside(&door);
+                    // SAFETY: the work lives until the door is closed, which waits for this thread to leave.
+                    unsafe { (job.run)(job.work) };
+                }
+            }
+            // Who posts work now either no longer counts on this thread, or is seen here.
+            self.helpers.fetch_sub(1, Ordering::SeqCst);
+            if self.turn.load(Ordering::SeqCst) == seen {
+                return;
+            }
+            self.helpers.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Threads that work together.
+pub struct Team {
+    pool: rayon::ThreadPool,
+    board: Arc<Board>,
+}
+
+impl Team {
+    /// A team of `threads` threads; 0 takes one for each core.
+    /// Errors: the system gives no threads.
+    pub fn new(threads: usize) -> Result<Team, String> {
+        let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        Ok(Team { pool: pool.map_err(|e| format!("cannot start {threads} threads: {e}"))?, board: Arc::default() })
+    }
+
+    /// How many threads there are, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs `f` where rayon's parallel iterators use the threads of this team.
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(f)
+    }
+
+    /// Runs `work` on this thread, and on others of the team that come while this one is at it. What has to be done must get done whoever
+    /// comes.
+    pub fn run<F: Fn() + Sync>(&self, work: &F) {
+        let most = self.threads() - 1;
+        let door = Arc::new(Door(AtomicUsize::new(0)));
+        let closing = Closing(&door);
+        if most > 0 {
+            let turn = self.board.post(&door, Job { work: std::ptr::from_ref(work).cast(), run: run::<F> });
+            for _ in self.board.helpers.load(Ordering::SeqCst)..most {
+                self.board.helpers.fetch_add(1, Ordering::SeqCst);
+                let board = self.board.clone();
+                self.pool.spawn(move || board.help(turn.wrapping_sub(1), most));
+            }
+        }
+        work();
+        drop(closing);
+    }
 }
 
 /// Spins for a while and then lets others run: threads may outnumber cores.

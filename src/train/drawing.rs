@@ -12,7 +12,7 @@ use crate::codegen::Host;
 use crate::data::DataError;
 use crate::graph::{FeedId, volume};
 use crate::model::{Model, Type};
-use crate::runtime::Memory;
+use crate::runtime::{Memory, Team};
 
 /// Samples of one draw.
 pub const DRAWN: usize = 64;
@@ -139,7 +139,7 @@ impl Drawing {
 
     /// The next `n` samples. What is left of the last draw is dropped.
     /// Errors: a file cannot be read any more.
-    pub fn draw(&mut self, n: usize, pool: &rayon::ThreadPool) -> Result<Drawn, DrawingError> {
+    pub fn draw(&mut self, n: usize, team: &Team) -> Result<Drawn, DrawingError> {
         let each = volume(self.shape());
         let mut drawn = Drawn { samples: Vec::with_capacity(n * each), ..Drawn::default() };
         drawn.texts = self.texts.map(|(stream, column, len)| Texts { place: (stream, column), tokens: Vec::new(), len });
@@ -165,7 +165,7 @@ impl Drawing {
             if let Some((_, feed)) = self.labels {
                 drawn.labels.extend_from_slice(self.memory.feed(feed));
             }
-            drawn.samples.extend(self.sampling.draw_on(&self.program, &mut self.memory, pool, self.seed, self.next));
+            drawn.samples.extend(self.sampling.draw_on(&self.program, &mut self.memory, team, self.seed, self.next));
             self.next += 1;
         }
         drawn.samples.truncate(n * each);

@@ -15,5 +15,5 @@ mod trained;
 pub use conditions::{Condition, conditions};
 pub use drawing::{Asked, DRAWN, Drawing, DrawingError, Drawn, Pairs, Texts};
 pub use sampling::{Sampling, reads};
-pub use session::{Options, Progress, Session, fill, pool, set_scalars};
+pub use session::{Options, Progress, Session, fill, set_scalars};
 pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};

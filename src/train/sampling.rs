@@ -6,7 +6,7 @@ use crate::build::{FeedSource, Layout, Program};
 use crate::codegen::Host;
 use crate::graph::{FeedId, Graph, Op, Source, volume};
 use crate::runtime::random::Stream;
-use crate::runtime::{Executable, Memory};
+use crate::runtime::{Executable, Memory, Team};
 use crate::schedule::{self, Plan};
 
 /// Streams of random numbers of samples; apart from those of training, which start at the same places.
@@ -65,21 +65,14 @@ impl Sampling {
 
     /// Draw number `draw` of `seed`, in PyTorch's layout. Training goes on afterwards as if nothing had been drawn.
     pub fn draw(&mut self, session: &mut Session, seed: u64, draw: u64) -> Vec<f32> {
-        let (pool, program, memory) = session.parts();
-        self.draw_on(program, memory, pool, seed, draw)
+        let (team, program, memory) = session.parts();
+        self.draw_on(program, memory, team, seed, draw)
     }
 
     /// As [`Sampling::draw`], on any memory of the program.
-    pub fn draw_on(
-        &mut self,
-        program: &Program,
-        memory: &mut Memory,
-        pool: &rayon::ThreadPool,
-        seed: u64,
-        draw: u64,
-    ) -> Vec<f32> {
+    pub fn draw_on(&mut self, program: &Program, memory: &mut Memory, team: &Team, seed: u64, draw: u64) -> Vec<f32> {
         self.draw_noise(program, memory, seed, draw);
-        self.run(memory, pool)
+        self.run(memory, team)
     }
 
     /// Draws the noise of draw number `draw` of `seed`.
@@ -92,18 +85,18 @@ impl Sampling {
     }
 
     /// Computes samples of the feeds as they are, and leaves them where [`Sampling::run`] fetches them: what the net itself takes.
-    pub fn compute(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) {
-        self.executable.run(pool, memory);
+    pub fn compute(&mut self, memory: &mut Memory, team: &Team) {
+        self.executable.run(team, memory);
     }
 
     /// Seconds of each kernel of its plan, on one thread.
-    pub fn profile(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) -> Vec<f64> {
-        self.executable.profile(pool, memory)
+    pub fn profile(&mut self, memory: &mut Memory, team: &Team) -> Vec<f64> {
+        self.executable.profile(team, memory)
     }
 
     /// Runs on the feeds as they are; the samples are in PyTorch's layout.
-    pub fn run(&mut self, memory: &mut Memory, pool: &rayon::ThreadPool) -> Vec<f32> {
-        self.compute(memory, pool);
+    pub fn run(&mut self, memory: &mut Memory, team: &Team) -> Vec<f32> {
+        self.compute(memory, team);
         self.executable.result(&self.output).map(|x| to_torch(&self.layout, x)).unwrap_or_default()
     }
 }

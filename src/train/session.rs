@@ -10,7 +10,7 @@ use crate::codegen::Host;
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::opt;
 use crate::runtime::random::Stream;
-use crate::runtime::{Executable, Memory};
+use crate::runtime::{Executable, Memory, Team};
 use crate::schedule;
 use rayon::prelude::*;
 
@@ -39,7 +39,7 @@ pub struct Session {
     /// Of all random numbers.
     pub seed: u64,
     phases: Vec<Executable>,
-    pool: rayon::ThreadPool,
+    team: Team,
 }
 
 /// What a session is made with.
@@ -53,27 +53,20 @@ pub struct Options {
     pub keep_gradients: bool,
 }
 
-/// A thread pool of `threads` threads; 0 takes one for each core.
-/// Errors: the system gives no threads.
-pub fn pool(threads: usize) -> Result<rayon::ThreadPool, String> {
-    let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| format!("cannot start {threads} threads: {e}"))
-}
-
 impl Session {
     /// Compiles `program` and sets its states to their start.
     /// Errors: the host cannot run the code, or gives no threads.
     pub fn new(program: Program, host: &Host, options: Options) -> Result<Session, String> {
         let mut memory = Memory::new(&program);
         start::start(&program, &mut memory, options.seed);
-        let pool = pool(options.threads)?;
+        let team = Team::new(options.threads)?;
         let compiled = |p: &Phase| {
             let graph = if options.keep_gradients { p.graph.clone() } else { opt::without_gradients(&p.graph) };
             Executable::new(schedule::plan_of(&program, &graph, host.target()), host, &memory)
         };
-        let phases = pool.install(|| program.phases.par_iter().map(compiled).collect::<Result<Vec<_>, _>>())?;
+        let phases = team.install(|| program.phases.par_iter().map(compiled).collect::<Result<Vec<_>, _>>())?;
         let progress = Progress { updates: vec![0; program.players.len()], ..Progress::default() };
-        Ok(Session { program, memory, progress, seed: options.seed, phases, pool })
+        Ok(Session { program, memory, progress, seed: options.seed, phases, team })
     }
 
     /// Takes over every state that `from` has too, by name and shape, and its progress: the next stage of growing.
@@ -98,13 +91,13 @@ impl Session {
     }
 
     /// Threads, tables and memory at once.
-    pub fn parts(&mut self) -> (&rayon::ThreadPool, &Program, &mut Memory) {
-        (&self.pool, &self.program, &mut self.memory)
+    pub fn parts(&mut self) -> (&Team, &Program, &mut Memory) {
+        (&self.team, &self.program, &mut self.memory)
     }
 
     /// The threads that run it.
-    pub fn pool(&self) -> &rayon::ThreadPool {
-        &self.pool
+    pub fn team(&self) -> &Team {
+        &self.team
     }
 
     /// Draws every random feed for the next run.
@@ -119,7 +112,7 @@ impl Session {
     /// Runs phase `phase` on the feeds as they are, with the scalars of this point of training.
     pub fn run_phase(&mut self, phase: usize) {
         self.set_scalars();
-        self.phases[phase].run(&self.pool, &mut self.memory);
+        self.phases[phase].run(&self.team, &mut self.memory);
         self.progress.draws += 1;
         for &player in &self.program.phases[phase].players {
             self.progress.updates[player] += 1;
@@ -185,6 +178,6 @@ pub fn fill(source: &FeedSource, stream: Stream, row: usize, out: &mut [f32]) {
 impl Session {
     /// Where the time of phase `phase` goes: seconds of each kernel on one thread, in the order of its plan.
     pub fn profile(&mut self, phase: usize) -> Vec<f64> {
-        self.phases[phase].profile(&self.pool, &mut self.memory)
+        self.phases[phase].profile(&self.team, &mut self.memory)
     }
 }

@@ -6,7 +6,7 @@ use ganc::codegen::Host;
 use ganc::eval::{self, Number};
 use ganc::graph::{Binary, Builder, FeedId, Graph, Op, Reduce, Sink, Source, Unary, Value, volume};
 use ganc::runtime::random::{Stream, unit};
-use ganc::runtime::{Executable, Memory};
+use ganc::runtime::{Executable, Memory, Team};
 use ganc::{opt, schedule};
 
 /// A small generator of choices.
@@ -80,12 +80,12 @@ pub fn program(graph: &Graph) -> Program {
 }
 
 /// Schedules, compiles and runs `graph` on the feeds of `seed`; outputs in the order of the graph.
-pub fn run(graph: &Graph, seed: u64, host: &Host, pool: &rayon::ThreadPool) -> Vec<Vec<f32>> {
-    run_for(host.target(), graph, seed, host, pool)
+pub fn run(graph: &Graph, seed: u64, host: &Host, team: &Team) -> Vec<Vec<f32>> {
+    run_for(host.target(), graph, seed, host, team)
 }
 
 /// As [`run`], scheduled for another target that the host can serve.
-pub fn run_for(target: schedule::Target, graph: &Graph, seed: u64, host: &Host, pool: &rayon::ThreadPool) -> Vec<Vec<f32>> {
+pub fn run_for(target: schedule::Target, graph: &Graph, seed: u64, host: &Host, team: &Team) -> Vec<Vec<f32>> {
     let program = program(graph);
     let mut memory = Memory::new(&program);
     for i in 0..program.feeds.len() {
@@ -98,7 +98,7 @@ pub fn run_for(target: schedule::Target, graph: &Graph, seed: u64, host: &Host, 
     let mut e = Executable::new(plan, host, &mut memory).expect("the plan compiles");
     // Twice: the second run meets memory that the first one used, and must not need it.
     let mut runs = [(); 2].map(|()| -> Vec<Vec<f32>> {
-        e.run(pool, &mut memory);
+        e.run(team, &mut memory);
         graph.outputs().iter().map(|o| e.result(&o.name).expect("every output has a result").to_vec()).collect()
     });
     let bits = |outputs: &[Vec<f32>]| -> Vec<u32> { outputs.iter().flatten().map(|x| x.to_bits()).collect() };
