@@ -44,7 +44,14 @@ const NARROW: &[(Role, Case)] = &[
     (Role::Forward, Case(2, [30, 30], [64, 1], 4, 1, 1)),
     (Role::Forward, Case(1, [64, 40], [32, 3], 7, 1, 3)),
     (Role::Forward, Case(5, [16, 16], [20, 2], 3, 1, 1)),
+    // So tall and wide that rows of pixels take the places of earlier ones, and images are cut.
+    (Role::Forward, Case(3, [50, 70], [40, 3], 7, 1, 3)),
+    (Role::InputGrad, Case(2, [90, 50], [3, 32], 4, 2, 1)),
 ];
+
+/// What follows a convolution, by the numbers it takes beside the result: for each channel, image or pixel. The last puts the result among zeros.
+const BEHIND: &[&[&str]] =
+    &[&[], &["neg"], &["channel"], &["channel", "image"], &["image", "channel", "pixel"], &["channel", "neg", "pad"]];
 
 /// Filter gradients of a big or a small image of few channels: one part and several, parts of one image and of several, blocks of all rows and
 /// of few.
@@ -66,6 +73,11 @@ impl Case {
 
     /// The convolution alone, or with something that can be fused behind it.
     fn graph(&self, role: Role, followed: bool) -> Graph {
+        self.graph_with(role, if followed { &["neg"] } else { &[] })
+    }
+
+    /// The convolution with what follows it, see [`BEHIND`].
+    fn graph_with(&self, role: Role, behind: &[&str]) -> Graph {
         let &Case(n, small, [inputs, outputs], k, ..) = self;
         let c = self.conv(role);
         let (big, small) = ([n, c.big[0], c.big[1], inputs], [n, small[0], small[1], outputs]);
@@ -78,8 +90,20 @@ impl Case {
         let mut b = Builder::new();
         let args = [0, 1].map(|i| b.input(Source::Feed(FeedId(i as u32)), &shapes[i]));
         let mut y = b.push(Op::Conv(c), &args);
-        if followed {
-            y = b.push(Op::Unary(Unary::Neg), &[y]);
+        for (i, step) in behind.iter().enumerate() {
+            let shape = b.shape(y).to_vec();
+            let mut beside = |own: [usize; 4]| {
+                let x = b.input(Source::Feed(FeedId(2 + i as u32)), &own);
+                let x = b.broadcast(x, &shape);
+                b.add(y, x)
+            };
+            y = match *step {
+                "channel" => beside([1, 1, 1, shape[3]]),
+                "image" => beside([shape[0], 1, 1, 1]),
+                "pixel" => beside([shape[0], shape[1], shape[2], 1]),
+                "pad" => b.pad(y, &[0, 1, 2, 0], &[1; 4], &[shape[0], shape[1] + 2, shape[2] + 3, shape[3]]),
+                _neg => b.push(Op::Unary(Unary::Neg), &[y]),
+            };
         }
         b.output("y", y, Sink::Result);
         b.finish()
@@ -185,16 +209,20 @@ fn taps_as_columns_agree_with_the_interpreter() {
     for (i, (role, case)) in NARROW.iter().enumerate() {
         let mut used = 0;
         for host in &hosts {
-            for followed in [false, true] {
-                let graph = case.graph(*role, followed);
+            for behind in BEHIND {
+                let graph = case.graph_with(*role, behind);
                 let plan = schedule::plan(&graph, host.target());
                 used += plan.kernels.iter().filter(|k| matches!(k.kind, Kind::Narrow(..))).count();
                 let expected = &interpret::<f64>(&graph, i as u64)[0];
                 let [largest, rms] = errors(&run(&graph, i as u64, host, &team)[0], expected);
-                assert!(largest < 1e-5 && rms < 1e-6, "case {i} {role:?} on {}: {largest:e}, {rms:e}", host.kernel.name);
+                assert!(
+                    largest < 1e-5 && rms < 1e-6,
+                    "case {i} {role:?} {behind:?} on {}: {largest:e}, {rms:e}",
+                    host.kernel.name
+                );
             }
         }
-        assert!(used >= 2, "case {i} is computed directly");
+        assert!(used >= BEHIND.len(), "case {i} is computed directly");
     }
 }
 
@@ -219,18 +247,25 @@ fn filter_gradients_of_few_channels_agree_with_the_interpreter() {
     }
 }
 
+fn is_the_same_for_any_threads(graph: &Graph, host: &Host) -> bool {
+    let bits = |threads: usize| -> Vec<u32> {
+        let team = Team::new(threads).expect("threads start");
+        run(graph, 1, host, &team)[0].iter().map(|x| x.to_bits()).collect()
+    };
+    bits(1) == bits(3)
+}
+
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     for host in hosts() {
         for (i, case) in CASES.iter().enumerate().step_by(3) {
             for role in [Role::Forward, Role::InputGrad, Role::FilterGrad] {
-                let graph = case.graph(role, true);
-                let bits = |threads: usize| -> Vec<u32> {
-                    let team = Team::new(threads).expect("threads start");
-                    run(&graph, 1, &host, &team)[0].iter().map(|x| x.to_bits()).collect()
-                };
-                assert!(bits(1) == bits(3), "case {i} {role:?}");
+                assert!(is_the_same_for_any_threads(&case.graph(role, true), &host), "case {i} {role:?}");
             }
+        }
+        for (i, (role, case)) in NARROW.iter().enumerate() {
+            let graph = case.graph_with(*role, &["channel", "neg"]);
+            assert!(is_the_same_for_any_threads(&graph, &host), "narrow case {i} {role:?}");
         }
     }
 }

@@ -302,6 +302,13 @@ impl Graph {
         &self.outputs
     }
 
+    /// The same with other values as outputs: each the one that `choose` returns for it.
+    pub fn with_outputs(mut self, choose: impl Fn(&Graph, &Output) -> Value) -> Graph {
+        let chosen: Vec<Value> = self.outputs.iter().map(|o| choose(&self, o)).collect();
+        self.outputs.iter_mut().zip(chosen).for_each(|(o, v)| o.value = v);
+        self
+    }
+
     /// The value of the output called `name`.
     pub fn output(&self, name: &str) -> Option<Value> {
         self.outputs.iter().find(|o| o.name == name).map(|o| o.value)

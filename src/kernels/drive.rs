@@ -34,7 +34,7 @@ pub struct Task {
 }
 
 /// Operations of a task, roughly.
-const TASK_FLOPS: usize = 2_000_000;
+const TASK_FLOPS: usize = 1_000_000;
 /// Elements of the right operand of a task, roughly: where rows are few, reading it is what takes time.
 const TASK_READS: usize = 64 * 1024;
 /// Tasks that keep all threads of a usual machine busy.
@@ -78,7 +78,9 @@ impl TileJob {
     pub fn new(t: &Tiles, kernel: &MicroKernel, by_column: bool) -> TileJob {
         let panels = t.n.div_ceil(kernel.columns);
         let read = t.packed_rows() * panels * kernel.columns;
-        let wanted = (t.flops() / TASK_FLOPS).max(read / TASK_READS).clamp(1, MOST_TASKS);
+        // The last panel takes as long as a full one.
+        let flops = t.flops() / t.n * panels * kernel.columns;
+        let wanted = flops.div_ceil(TASK_FLOPS).max(read / TASK_READS).clamp(1, MOST_TASKS);
         let rows = t.phases.iter().map(|p| p.ny).max().unwrap_or(0);
         let grid_rows = rows;
         let mut tasks = Vec::new();

@@ -10,6 +10,7 @@ use crate::kernels::{
     Ahead, MicroKernel, NarrowTask, TileJob, WinogradTask, calls, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_packing,
     run_thin, run_tiles, run_winograd, transform, transform_tasks, winograd_tasks, zero_border,
 };
+use crate::schedule::narrow::Narrow;
 use crate::schedule::nest::{Inst, Nest};
 use crate::schedule::{BufferId, Home, Kind, Plan};
 use std::ops::Range;
@@ -251,8 +252,9 @@ impl Executable {
                 let job = TileJob::new(t, &self.kernel, by_column);
                 Work { pointers, operands: [at(t.a), at(t.b), at(t.c)], tasks: Tasks::Product(job) }
             }
-            Kind::Narrow(j, _) => {
-                Work { pointers, operands: [from(j.a), at(j.b), at(j.c)], tasks: Tasks::Narrow(narrow_tasks(&j.narrow)) }
+            Kind::Narrow(j, epilogue) => {
+                let cut = epilogue.as_ref().is_none_or(|nest| walks_rows(&j.narrow, nest));
+                Work { pointers, operands: [from(j.a), at(j.b), at(j.c)], tasks: Tasks::Narrow(narrow_tasks(&j.narrow, cut)) }
             }
             Kind::Thin(j) => Work { pointers, operands: [from(j.a), from(j.b), at(j.c)], tasks: Tasks::Count(j.thin.parts()) },
             Kind::Transform(t) => Work {
@@ -419,10 +421,15 @@ impl Executable {
                 let (n, task) = (&j.narrow, &tasks[task]);
                 // SAFETY: the buffers are those the convolution describes, and the CPU was asked before the kernel was chosen.
                 unsafe { run_narrow(n, &self.kernel, task, x, y, z) };
-                if epilogue.is_some() {
-                    let rows = if n.images > 1 { task.images.clone() } else { task.rows.clone() };
+                if let Some(nest) = epilogue {
+                    let first = task.images.start * n.result[0];
+                    let rows = match walks_rows(n, nest) {
+                        true => first + task.rows.start..first + task.rows.end,
+                        false => task.images.clone(),
+                    };
+                    let columns = 0..nest.dims[nest.dims.len() - 1].size;
                     // SAFETY: exactly the rows of this task, whose product is complete.
-                    unsafe { self.nest(kernel, work, rows, 0..n.channels) };
+                    unsafe { self.nest(kernel, work, rows, columns) };
                 }
             }
             // SAFETY: the buffers are those the filter gradient describes, and the CPU was asked before the kernel was chosen.
@@ -472,6 +479,11 @@ fn reads(
         *place = Ahead::new(first, rows.len() * within, strides[last - 1], columns.len(), calls);
     }
     ahead
+}
+
+/// Whether the first loop of what follows `n` walks the rows of all its images, not the images.
+fn walks_rows(n: &Narrow, nest: &Nest) -> bool {
+    nest.dims[0].size == n.images * n.result[0]
 }
 
 /// The rows of an epilogue that a task of its product owns: its images, or rows of the single image.

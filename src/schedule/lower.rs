@@ -3,14 +3,15 @@
 //!
 //! On exit every convolution has an explicit [`Op::Pad`] before it where it needs zeros around its image, so that padding is
 //! written by whatever makes the image, is shared between a convolution and its filter gradient, and the kernels never test
-//! a border. The graph means the same; the interpreter can run it.
+//! a border. The graph means the same; the interpreter can run it. Results keep their elements and the order of them, but not the shape that
+//! a last reshape would give them.
 
-use crate::graph::{Builder, Conv, Graph, Op, Role, Value};
+use crate::graph::{Builder, Conv, Graph, Op, Role, Sink, Value};
 use crate::opt::rebuild;
 
 /// Lowers every convolution.
 pub fn run(graph: &Graph) -> Graph {
-    rebuild(graph, |b, op, args, _| match op {
+    let lowered = rebuild(graph, |b, op, args, _| match op {
         Op::Conv(c) if c.kernel == [1, 1] && c.stride == [1, 1] && c.pad == [0, 0] && c.big == c.small => {
             Some(pointwise(b, c, args))
         }
@@ -20,7 +21,28 @@ pub fn run(graph: &Graph) -> Graph {
         },
         Op::Dot { ta, tb } => thin_product(b, args[0], args[1], *ta, *tb),
         _ => None,
+    });
+    lowered.with_outputs(|graph, o| match o.sink {
+        Sink::Result => computed(graph, o.value),
+        Sink::Update(_) => o.value,
     })
+}
+
+/// The value that has the elements of `v` in the same order, before they got another shape: so a result is computed where it is read.
+fn computed(graph: &Graph, mut v: Value) -> Value {
+    loop {
+        let node = graph.node(v);
+        v = match &node.op {
+            Op::Reshape => node.args[0],
+            Op::Transpose(axes) if keeps_order(axes, &node.shape) => node.args[0],
+            _ => return v,
+        };
+    }
+}
+
+/// Whether a transpose to `shape` moves axes of size 1 only.
+fn keeps_order(axes: &[usize], shape: &[usize]) -> bool {
+    axes.iter().zip(shape).filter(|(_, size)| **size != 1).is_sorted_by_key(|(axis, _)| axis)
 }
 
 /// Most products in a sum that is written out.

@@ -21,10 +21,10 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Positions of the left image that so many of the result meet at most.
+    /// Positions of the left image that so many of the result, from a multiple of the stride on, meet at most.
     pub fn reach(&self, positions: usize) -> usize {
         let seen = self.taps.iter().flatten();
-        positions.div_ceil(self.stride) + seen.clone().map(|t| t.1).max().unwrap_or(0) + 1 - seen.map(|t| t.1).min().unwrap_or(0)
+        positions.div_ceil(self.stride) + seen.clone().map(|t| t.1).max().unwrap_or(0) - seen.map(|t| t.1).min().unwrap_or(0)
     }
 
     /// Positions of the left image that some of the result meet.
@@ -107,19 +107,15 @@ impl Narrow {
         self.kernel[0] * self.kernel[1] * self.channels
     }
 
-    /// Where the products lie that add up at a position of the result, by its remainders, counted from the line of the position divided
-    /// by the strides; `line` is the distance of pixels.
-    pub fn sums(&self, line: usize) -> Vec<Vec<usize>> {
-        let mut all = Vec::new();
-        for rows in &self.axes[0].taps {
-            for columns in &self.axes[1].taps {
-                let place = |&(ty, y): &(usize, usize), &(tx, x): &(usize, usize)| {
-                    (y * self.left[1] + x) * line + (ty * self.kernel[1] + tx) * self.channels
-                };
-                all.push(rows.iter().flat_map(|r| columns.iter().map(move |c| place(r, c))).collect());
-            }
-        }
-        all
+    /// Where the products lie that add up to a result in row `y`, by the remainder `phase` of its column: counted from the line of its column
+    /// divided by the stride, in a `ring` of rows. `line` is the distance of pixels.
+    pub fn places(&self, y: usize, phase: usize, ring: usize, line: usize) -> Vec<usize> {
+        let [rows, columns] = &self.axes;
+        let (up, columns) = (y / rows.stride, &columns.taps[phase]);
+        let place = |&(ty, down): &(usize, usize), &(tx, x): &(usize, usize)| {
+            ((up + down) % ring * self.left[1] + x) * line + (ty * self.kernel[1] + tx) * self.channels
+        };
+        rows.taps[y % rows.stride].iter().flat_map(|r| columns.iter().map(move |c| place(r, c))).collect()
     }
 
     /// How the filter at `first` of `source` is packed: a row for each channel of the left image, a column for each tap and channel of the

@@ -115,10 +115,8 @@ impl Nest {
         while i + 1 < self.dims.len() {
             let inner = self.dims[i + 1];
             let fenced = i + 1 == fence;
-            let walks = |a: &Access| a.strides[i] == a.strides[i + 1] * inner.size;
-            if !fenced && self.dims[i].reduced == inner.reduced && self.accesses.iter().all(walks) {
-                self.dims[i + 1].size *= self.dims[i].size;
-                self.remove(i);
+            if !fenced && self.dims[i].reduced == inner.reduced && self.accesses.iter().all(|a| self.walks(a, i)) {
+                self.merge(i);
                 if i < fence {
                     fence -= 1;
                 }
@@ -131,6 +129,25 @@ impl Nest {
             self.dims.insert(0, Dim { size: 1, reduced: false });
             self.accesses.iter_mut().for_each(|a| a.strides.insert(0, 0));
         }
+    }
+
+    /// Whether access `a` walks dim `i` and the one after it as one loop.
+    pub fn walks(&self, a: &Access, i: usize) -> bool {
+        a.strides[i] == a.strides[i + 1] * self.dims[i + 1].size
+    }
+
+    /// Makes one loop of dim `i` and the one after it, which every access must walk as one.
+    pub fn merge(&mut self, i: usize) {
+        self.dims[i + 1].size *= self.dims[i].size;
+        self.remove(i);
+    }
+
+    /// Makes two loops of dim `i`: the inner one has `size` turns, a divisor of what the dim has.
+    pub fn cut(&mut self, i: usize, size: usize) {
+        let outer = Dim { size: self.dims[i].size / size, ..self.dims[i] };
+        self.dims[i].size = size;
+        self.dims.insert(i, outer);
+        self.accesses.iter_mut().for_each(|a| a.strides.insert(i, a.strides[i] * size));
     }
 
     fn remove(&mut self, dim: usize) {
@@ -199,9 +216,8 @@ impl Nest {
                 self.remove(i + 1);
                 continue;
             }
-            self.accesses.iter().all(|a| a.strides[i] == a.strides[i + 1] * inner.size).then_some(())?;
-            self.dims[i + 1].size *= self.dims[i].size;
-            self.remove(i);
+            self.accesses.iter().all(|a| self.walks(a, i)).then_some(())?;
+            self.merge(i);
             i = 0;
         }
         (self.dims.len() == 2 && self.dims[0].size == rows).then_some(())
@@ -217,13 +233,11 @@ impl Nest {
         }
         let mut i = 1;
         while i + 1 < self.dims.len() {
-            let inner = self.dims[i + 1];
             let is_last = i + 2 == self.dims.len();
             if self.dims[i].size == 1 {
                 self.remove(i);
-            } else if !is_last && self.accesses.iter().all(|a| a.strides[i] == a.strides[i + 1] * inner.size) {
-                self.dims[i + 1].size *= self.dims[i].size;
-                self.remove(i);
+            } else if !is_last && self.accesses.iter().all(|a| self.walks(a, i)) {
+                self.merge(i);
             } else {
                 i += 1;
             }

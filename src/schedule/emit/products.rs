@@ -6,12 +6,12 @@ use crate::schedule::body::NestBuilder;
 use crate::schedule::ends::Reason;
 use crate::schedule::fuse::{Loop, UnitId, UnitKind};
 use crate::schedule::narrow::{Narrow, NarrowJob};
-use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction};
+use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use crate::schedule::thin::{Thin, ThinJob};
 use crate::schedule::tiles::{self, Pack, Phase, Tiles};
 use crate::schedule::views::{Views, contiguous};
 use crate::schedule::winograd::Winograd;
-use crate::schedule::{BufferId, Filtering, Home, Kind, Transform};
+use crate::schedule::{BufferId, Filtering, Home, Kind, Split, Transform};
 
 /// What speaks against running loop `l`, which has no reductions, as the epilogue of anchor `v`; `None` where its rows and columns are the
 /// anchor's.
@@ -225,9 +225,60 @@ impl Emitter<'_> {
             _ => String::new(),
         };
         let (mut c, mut reads, mut writes) = (self.home(v), vec![a.0, b], vec![self.home(v)]);
-        let epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
+        let mut epilogue = epilogue.map(|l| self.epilogue(v, l, &mut c, &mut reads, &mut writes));
+        let own = epilogue.as_mut().map_or(Vec::new(), |nest| self.lengthen(unit, nest, narrow.result[1], &mut reads));
         let job = NarrowJob { narrow, a, b, c, label };
-        self.push(unit, Kind::Narrow(Box::new(job), epilogue), &[], reads, writes);
+        self.push(unit, Kind::Narrow(Box::new(job), epilogue), &own, reads, writes);
+    }
+
+    /// Makes one loop of the pixels of a row (of `width`) and their channels, which are fewer than the lanes of a vector, and one of all rows
+    /// where their images lie one after the other. What has a number for each channel and is the same for all pixels is copied to a row of
+    /// pixels before, by the kernels that are returned.
+    fn lengthen(&mut self, unit: UnitId, nest: &mut Nest, width: usize, reads: &mut Vec<BufferId>) -> Vec<usize> {
+        let last = nest.dims.len() - 1;
+        if last < 2 {
+            return Vec::new();
+        }
+        let (pixels, written) = (last - 1, nest.written());
+        let by_channel = |a: &Access| a.strides[..last].iter().all(|&s| s == 0) && a.strides[last] == 1;
+        let repeated: Vec<usize> = (0..nest.accesses.len()).filter(|&a| !nest.walks(&nest.accesses[a], pixels)).collect();
+        if !repeated.iter().all(|&a| !written[a] && by_channel(&nest.accesses[a])) {
+            return Vec::new();
+        }
+        let size = nest.dims[pixels].size;
+        let pixels = match size != width && size.is_multiple_of(width) {
+            true => {
+                nest.cut(pixels, width);
+                last
+            }
+            false => pixels,
+        };
+        let (row, channels) = (nest.dims[pixels].size, nest.dims[pixels + 1].size);
+        let mut own = Vec::new();
+        for a in repeated {
+            let target = self.buffer(row * channels, Home::Arena(0));
+            let source = nest.accesses[a].clone();
+            let copy = Nest {
+                dims: vec![Dim { size: row, reduced: false }, Dim { size: channels, reduced: false }],
+                accesses: vec![
+                    Access { strides: vec![0, 1], ..source },
+                    Access { buffer: target, offset: 0, strides: vec![channels, 1] },
+                ],
+                body: vec![Inst::Load(0)],
+                stores: vec![Store { value: 0, access: 1 }],
+                reductions: Vec::new(),
+            };
+            let split = Split { rows: row, columns: channels };
+            own.push(self.push(unit, Kind::Nest(copy, split), &[], vec![source.buffer], vec![target]));
+            let strides = (0..nest.dims.len()).map(|d| if d == pixels { channels } else { usize::from(d > pixels) }).collect();
+            nest.accesses[a] = Access { buffer: target, offset: 0, strides };
+            reads.push(target);
+        }
+        nest.merge(pixels);
+        if nest.dims.len() == 3 && nest.accesses.iter().all(|a| nest.walks(a, 0)) {
+            nest.merge(0);
+        }
+        own
     }
 
     fn thin(&mut self, unit: UnitId, v: Value, thin: Thin) {
