@@ -6,10 +6,10 @@ use ganc::model::Model;
 use ganc::runtime::Memory;
 use ganc::schedule::ends::Reason;
 use ganc::schedule::work::Group;
-use ganc::schedule::{self, Kind, Plan, Target, text};
+use ganc::schedule::{self, Buffer, BufferId, Home, Kind, Plan, Target, text};
 use ganc::train::{Options, Sampling, Session};
 use ganc::{driver, opt};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -108,7 +108,8 @@ fn every_kernel_of_every_spec_says_why_it_ends() {
                 let printed = text::print(&plan);
                 let (first, rest) = printed.split_once('\n').expect("lines");
                 assert_eq!(first.split(' ').nth(3), Some(plan.kernels.len().to_string().as_str()), "{first}");
-                let lines: Vec<&str> = rest.lines().take(2 * plan.kernels.len()).collect();
+                let (zeros, lines): (Vec<&str>, Vec<&str>) = rest.lines().partition(|l| l.starts_with("zeros "));
+                assert_eq!(zeros.len(), plan.borders.len(), "{spec}");
                 for (i, k) in plan.kernels.iter().enumerate() {
                     let (heading, details) = (lines[2 * i], lines[2 * i + 1]);
                     assert!(!k.ends.is_empty(), "{spec}: {heading}");
@@ -231,7 +232,13 @@ fn operands_and_images_end_where_they_are_read() {
     // A function is written into the padded image, what is given is copied there.
     assert_eq!(ends(Group::Nest, image(tanh)), [[Reason::Placed]]);
     assert_eq!(ends(Group::Nest, image(|_, x| x)), [[Reason::Product]]);
-    assert_eq!(ends(Group::Border, image(tanh)), [[Reason::Product]]);
+    let spread = |b: &mut Builder| {
+        let x = feed(b, 0, &[8, 12]);
+        let x = tanh(b, x);
+        let x = b.pad(x, &[1, 1], &[2, 1], &[17, 14]);
+        vec![tanh(b, x)]
+    };
+    assert_eq!(ends(Group::Border, spread), [[Reason::Gathered]]);
     let wide = |b: &mut Builder| {
         let x = feed(b, 0, &[8, 12]);
         let x = b.sum(x, &[1]);
@@ -239,6 +246,53 @@ fn operands_and_images_end_where_they_are_read() {
         vec![tanh(b, x)]
     };
     assert_eq!(ends(Group::Nest, wide), [[Reason::Copied], [Reason::Gathered], [Reason::Result]]);
+}
+
+/// The first and the last stage of each buffer that a kernel of `plan` uses; what lasting kernels leave to others is in use throughout.
+fn lives(plan: &Plan) -> BTreeMap<BufferId, (usize, usize)> {
+    let mut lives = BTreeMap::new();
+    for (i, k) in plan.kernels.iter().enumerate() {
+        for &b in k.reads.iter().chain(&k.writes) {
+            let reads_later = |k: &schedule::Kernel| k.reads.contains(&b);
+            let lasts = i < plan.lasting && plan.kernels[plan.lasting..].iter().any(reads_later);
+            let (first, last) = if lasts { (0, usize::MAX) } else { (k.stage, k.stage) };
+            let life = lives.entry(b).or_insert((first, last));
+            *life = (life.0.min(first), life.1.max(last));
+        }
+    }
+    lives
+}
+
+#[test]
+fn no_buffer_lies_where_another_is_in_use_or_keeps_its_zeros() {
+    let (mut shared, mut kept) = (0, 0);
+    for spec in specs() {
+        let program = driver::program(&model(&spec, &[]), Some(4));
+        let phases = program.phases.iter().map(|p| opt::without_gradients(&p.graph));
+        for graph in phases.chain(program.samplers.iter().map(|s| s.graph.clone())) {
+            let plan = schedule::plan_of(&program, &graph, TARGET);
+            let zeros = |b: BufferId| plan.borders.iter().find(|z| z.buffer == b).map(|z| (&z.shape, &z.low, &z.inner));
+            let placed: Vec<_> = lives(&plan)
+                .into_iter()
+                .filter_map(|(b, life)| {
+                    let Buffer { len, home } = plan.buffers[b.index()];
+                    if let Home::Arena(at) = home { Some((at..at + len, life, zeros(b))) } else { None }
+                })
+                .collect();
+            for (i, (place, life, zeros)) in placed.iter().enumerate() {
+                assert!(place.end <= plan.arena, "{spec}");
+                for (other, when, others) in &placed[..i] {
+                    if place.start < other.end && other.start < place.end {
+                        assert!(life.1 < when.0 || when.1 < life.0, "{spec}: {place:?} in {life:?}, {other:?} in {when:?}");
+                        assert_eq!(zeros, others, "{spec}: {place:?}, {other:?}");
+                        assert!(zeros.is_none() || place == other, "{spec}: {place:?}, {other:?}");
+                        *if zeros.is_some() { &mut kept } else { &mut shared } += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(shared > 1000 && kept > 100, "{shared}, {kept}");
 }
 
 #[test]

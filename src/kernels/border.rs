@@ -15,16 +15,13 @@ pub unsafe fn zero_border(start: *mut f32, shape: &[usize], low: &[usize], inner
     if shape == inner {
         return;
     }
-    let block = len / shape[0];
-    for i in 0..shape[0] {
-        // SAFETY: `i` is inside the first axis.
-        let at = unsafe { start.add(i * block) };
-        if i < low[0] || i >= low[0] + inner[0] {
-            // SAFETY: one block of the tensor.
-            unsafe { std::ptr::write_bytes(at, 0, block) };
-        } else if shape.len() > 1 {
-            // SAFETY: one block of the tensor, which has the remaining axes.
-            unsafe { zero_border(at, &shape[1..], &low[1..], &inner[1..]) };
+    let (block, end) = (len / shape[0], low[0] + inner[0]);
+    // SAFETY: the blocks before and after the inner ones; of those the remaining axes.
+    unsafe {
+        std::ptr::write_bytes(start, 0, low[0] * block);
+        std::ptr::write_bytes(start.add(end * block), 0, (shape[0] - end) * block);
+        if shape[1..] != inner[1..] {
+            (low[0]..end).for_each(|i| zero_border(start.add(i * block), &shape[1..], &low[1..], &inner[1..]));
         }
     }
 }

@@ -63,7 +63,9 @@ pub struct Plan {
     pub kernels: Vec<Kernel>,
     /// How many of the first kernels need not run again until a state changes: a sampler's weights are packed once.
     pub lasting: usize,
-    /// Elements of the arena.
+    /// Zeros around images that nobody writes: the arena starts with them and nothing else comes to lie there.
+    pub borders: Vec<Border>,
+    /// Elements of the arena, which starts as zeros.
     pub arena: usize,
     /// Results: name and buffer.
     pub results: Vec<(String, BufferId)>,

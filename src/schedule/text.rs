@@ -12,6 +12,9 @@ use std::fmt::Write;
 pub fn print(plan: &Plan) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "arena {} KiB, {} kernels", plan.arena * 4 / 1024, plan.kernels.len());
+    for b in &plan.borders {
+        let _ = writeln!(out, "zeros     stay in {} of {} around {}", place(plan, b.buffer), list(&b.shape), list(&b.inner));
+    }
     for k in &plan.kernels {
         let _ = writeln!(out, "stage {:3} {}", k.stage, heading(plan, k));
         let _ = writeln!(out, "          {}", details(plan, k));
