@@ -521,7 +521,7 @@ fn bench_tells_where_the_time_goes() {
         assert!(f64::from(count) <= number(kind, "count") && ms <= number(kind, "ms") * (1.0 + 1e-6), "{kind}");
     }
     let names: Vec<&str> = kinds.iter().filter_map(|k| k["kind"].as_str()).collect();
-    for name in ["product", "direct convolution", "taps as columns", "nest", "pack", "border"] {
+    for name in ["product", "direct convolution", "taps as columns", "nest", "pack"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     for g in longest {

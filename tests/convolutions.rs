@@ -27,6 +27,10 @@ const CASES: &[Case] = &[
     Case(1, [16, 16], [64, 64], 3, 1, 1),
     Case(1, [64, 64], [32, 32], 3, 1, 1),
     Case(1, [32, 64], [32, 32], 4, 2, 1),
+    // Few tiles of so many channels that they are transformed in turn.
+    Case(33, [4, 4], [256, 32], 4, 2, 1),
+    Case(37, [4, 3], [32, 256], 4, 2, 1),
+    Case(2, [15, 16], [512, 32], 3, 1, 1),
     // Three taps.
     Case(4, [32, 32], [32, 64], 3, 1, 1),
     Case(20, [16, 16], [64, 32], 3, 1, 1),
@@ -164,7 +168,7 @@ fn every_order_and_form_agrees_with_the_interpreter() {
         for form in ["F22", "F42", "F23", "F43"] {
             assert!(seen.contains(&format!("{form} {:?}", Order::Gradient)), "{form} on {}: {seen:?}", host.kernel.name);
         }
-        for order in [Order::ByImage, Order::ByChannel] {
+        for order in [Order::ByImage, Order::ByChannel, Order::InTurn] {
             for form in ["F42", "F43"] {
                 assert!(seen.contains(&format!("{form} {order:?}")), "{form} {order:?} on {}: {seen:?}", host.kernel.name);
             }

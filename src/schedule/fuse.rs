@@ -218,7 +218,7 @@ impl Fuser<'_> {
         }
         let layout = match Winograd::of(self.graph, v, self.target) {
             _direct if narrow.is_some() => format!("{narrow:?}"),
-            Some(w) if w.order == Order::ByChannel => return None,
+            Some(w) if matches!(w.order, Order::ByChannel | Order::InTurn) => return None,
             Some(w) => format!("{w:?}"),
             None if packs_in_tasks(self.graph, v) => return None,
             None => pack_layout(self.graph, v),

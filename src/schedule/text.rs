@@ -88,7 +88,7 @@ fn details(plan: &Plan, kernel: &Kernel) -> String {
             let [left, right, filter] = winograd_layouts(w);
             let source = match w.order {
                 Order::ByImage => filter,
-                Order::ByChannel => left,
+                Order::ByChannel | Order::InTurn => left,
                 Order::Gradient => right,
             };
             (String::new(), format!("{source} as {} products a tile", w.form.products()))
@@ -98,6 +98,7 @@ fn details(plan: &Plan, kernel: &Kernel) -> String {
             let layout = match f.winograd.order {
                 Order::ByImage => format!("{right} = {left} * transformed {filter}"),
                 Order::ByChannel => format!("{right} = transformed {left} * {filter}"),
+                Order::InTurn => format!("{right} = {left} * {filter}"),
                 Order::Gradient => format!("{filter} = {left} * transformed {right}"),
             };
             (tile, layout)

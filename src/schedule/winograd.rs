@@ -58,6 +58,9 @@ pub enum Order {
     /// Images are transformed once, before; a task takes some channels of the result, and transforms their filters. For many channels and
     /// few tiles, where transformed filters would not stay in cache.
     ByChannel,
+    /// Nothing is transformed before: a task takes some channels of the result and, some inputs at a time, transforms filters and all tiles.
+    /// For tiles that are few, too, but would not stay in cache until they are read.
+    InTurn,
     /// A filter gradient: the small image is transformed before; a task takes a part and some channels of the big image.
     Gradient,
 }
@@ -108,8 +111,10 @@ pub struct Winograd {
     pub filter_output: usize,
 }
 
-/// Tiles of a batch up to which work is ordered by channel.
+/// Tiles of a batch up to which work is ordered by channel, or done in turn.
 const FEW_TILES: usize = 128;
+/// Elements of transformed tiles that stay in cache.
+const CACHED: usize = 1 << 19;
 /// Fewest tiles of a batch: with fewer, transforming filters takes longer than what it saves.
 const FEWEST_TILES: usize = 16;
 /// Fewest channels on both sides.
@@ -168,12 +173,15 @@ impl Winograd {
         if all < FEWEST_TILES {
             return None;
         }
+        let (left_channels, right_channels) = if big { (outputs, inputs) } else { (inputs, outputs) };
         let order = match c.role {
             Role::FilterGrad => Order::Gradient,
-            Role::Forward | Role::InputGrad if all <= FEW_TILES => Order::ByChannel,
+            Role::Forward | Role::InputGrad if all <= FEW_TILES => match parts.len() * form.products() * all * left_channels {
+                ..=CACHED => Order::ByChannel,
+                _more => Order::InTurn,
+            },
             Role::Forward | Role::InputGrad => Order::ByImage,
         };
-        let (left_channels, right_channels) = if big { (outputs, inputs) } else { (inputs, outputs) };
         if left_channels % 16 != 0 || right_channels % target.columns != 0 {
             return None;
         }
@@ -217,18 +225,20 @@ impl Winograd {
         let order = match self.order {
             Order::ByImage => "by image",
             Order::ByChannel => "by channel",
+            Order::InTurn => "in turn",
             Order::Gradient => "by part",
         };
         format!("winograd F({m}x{m}, {r}x{r}) {order}")
     }
 
-    /// Elements of transformed filters, or of the transformed image.
+    /// Elements of what is transformed before: filters, or an image.
     pub fn transformed_len(&self) -> usize {
         let tiles = self.images * self.tiles_of_image();
         self.form.products()
             * match self.order {
                 Order::ByImage => self.parts.len() * self.inputs * self.outputs,
                 Order::ByChannel => self.parts.len() * tiles * self.inputs,
+                Order::InTurn => 0,
                 Order::Gradient => tiles * self.outputs,
             }
     }

@@ -194,6 +194,7 @@ impl Kernel {
                 let read = match w.order {
                     Order::ByImage => filter,
                     Order::ByChannel => left,
+                    Order::InTurn => 0,
                     Order::Gradient => right,
                 };
                 Work::new(0, read, w.transformed_len())
@@ -204,6 +205,7 @@ impl Kernel {
                 let (read, written) = match w.order {
                     Order::ByImage => (left, right),
                     Order::ByChannel => (filter, right),
+                    Order::InTurn => (left + filter, right),
                     Order::Gradient => (left, filter),
                 };
                 Work::new(w.flops(), read + w.transformed_len(), written).with(behind.as_ref(), Some(f.c))

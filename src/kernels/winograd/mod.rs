@@ -27,13 +27,11 @@ const SIDE: usize = 16;
 const TAPS_AHEAD: usize = 5;
 /// Numbers added to strides.
 const APART: usize = 16;
-/// Inputs whose filters are transformed together, where a task transforms its own: where tiles are few, and where they are not.
+/// Inputs whose filters are transformed together, where a task transforms its own: by channel, and in turn with their tiles.
 const FILTER_INPUTS: [usize; 2] = [64, 32];
-/// Outputs of such a task: one pass over the tiles is for so many. Where tiles are few, so that they stay in cache; where they come from
-/// memory every time; and there with a part of the result each, so that there are enough tasks.
+/// Outputs of such a task: one pass over the tiles is for so many. By channel, where tiles stay in cache; in turn, where each task transforms
+/// them; and there with a part of the result each, so that there are enough tasks.
 const FILTER_OUTPUTS: [usize; 3] = [32, 64, 128];
-/// Numbers of transformed tiles that are few.
-const FEW: usize = 1 << 19;
 /// Channels of the big image in a task of a filter gradient.
 const GRADIENT_INPUTS: usize = 32;
 /// Most channels of the small image in a task of a filter gradient.
@@ -45,11 +43,6 @@ const HELD: usize = 160 * 1024;
 
 /// Transformed gradients of more numbers than this are written past the caches, which would not hold them until they are read.
 const FAR: usize = 1 << 20;
-
-/// Whether the transformed tiles of all images stay in cache.
-fn has_few_tiles(w: &Winograd) -> bool {
-    w.parts.len() * w.form.products() * w.images * w.tiles_of_image() * w.inputs <= FEW
-}
 
 /// What one task of the main stage owns.
 #[derive(Clone, Debug)]
@@ -87,11 +80,11 @@ pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel, followed: bool) -> Vec
             };
             (0..images).step_by(some).flat_map(task).collect()
         }
-        Order::ByChannel => {
+        Order::ByChannel | Order::InTurn => {
             let [few, many, apart] = FILTER_OUTPUTS;
             // Parts of the result that do not add up may be made by tasks of their own.
             let each = if w.joined || followed { parts.len() } else { 1 };
-            let outputs = match has_few_tiles(w) {
+            let outputs = match w.order == Order::ByChannel {
                 true => few,
                 false if each == parts.len() => many,
                 false => apart,
@@ -132,6 +125,7 @@ pub fn transform_tasks(w: &Winograd, kernel: &MicroKernel) -> usize {
     match w.order {
         Order::ByImage => w.parts.len() * (w.outputs / kernel.columns),
         Order::ByChannel | Order::Gradient => w.images * w.tiles[0],
+        Order::InTurn => 0,
     }
 }
 
@@ -169,6 +163,7 @@ pub unsafe fn transform(w: &Winograd, kernel: &MicroKernel, source: *const f32, 
                     }
                 }
             }
+            Order::InTurn => unreachable!("nothing is transformed before"),
             Order::Gradient => work.small_row(source, target, task / w.tiles[0], task % w.tiles[0]),
         }
     }
@@ -178,14 +173,14 @@ pub unsafe fn transform(w: &Winograd, kernel: &MicroKernel, source: *const f32, 
 ///
 /// # Safety
 /// `a` points to the left image and `b` to what [`transform`] made of the other operand; ordered by channel, `a` to what it made of the
-/// left image and `b` to the filter. `c` points to the result. Nobody else writes what the task owns; the CPU can run `kernel`.
+/// left image and `b` to the filter; in turn, to both as they are. `c` points to the result. Nobody else writes what the task owns; the CPU can run `kernel`.
 pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTask, a: *const f32, b: *const f32, c: *mut f32) {
     let work = Work::new(w, kernel);
     // SAFETY: passed on from the caller.
     unsafe {
         match (w.order, &task.gradient) {
             (Order::ByImage, _) => work.by_image(task, a, b, c),
-            (Order::ByChannel, _) => work.by_channel(task, a, b, c),
+            (Order::ByChannel | Order::InTurn, _) => work.by_channel(task, a, b, c),
             (Order::Gradient, Some(channels)) => work.gradient(task, task.parts.start, channels.clone(), a, b, c),
             (Order::Gradient, None) => unreachable!("tasks of a filter gradient have channels"),
         }
@@ -227,9 +222,9 @@ impl<'w> Work<'w> {
         Work { w, kernel, routines: routines(w.form, kernel.vector), products: w.form.products() }
     }
 
-    /// Inputs that are taken through all stages together, ordered by channel: what becomes of them lies together too.
+    /// Inputs that are taken through all stages together, by channel or in turn: what becomes of them lies together too.
     fn inputs_at_once(&self) -> usize {
-        FILTER_INPUTS[usize::from(!has_few_tiles(self.w))].min(self.w.inputs)
+        FILTER_INPUTS[usize::from(self.w.order == Order::InTurn)].min(self.w.inputs)
     }
 
     /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
@@ -352,6 +347,24 @@ impl<'w> Work<'w> {
             }
             // SAFETY: the places have the channels, and `to` has room for the tile.
             unsafe { (self.routines.image)(&places, channels.len(), to.add(x * tile), step) };
+        }
+    }
+
+    /// Transforms all tiles of some channels, `[product][tile][channel]` with `step` between products.
+    ///
+    /// # Safety
+    /// As [`transform`]; `to` has room for them.
+    unsafe fn tiles(&self, image: *const f32, part: &Part, channels: Range<usize>, to: *mut f32, step: usize) {
+        let w = self.w;
+        let at = |number: usize| [number / w.tiles[0], number % w.tiles[0]];
+        let (rows, tile) = (w.images * w.tiles[0], channels.len());
+        for number in 0..rows {
+            let next = (number + 1 < rows).then(|| at(number + 1));
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let to = to.add(number * w.tiles[1] * tile);
+                self.image_row(image, part, at(number), next, channels.clone(), to, tile, step);
+            }
         }
     }
 
@@ -491,15 +504,17 @@ impl<'w> Work<'w> {
 
     /// # Safety
     /// As [`run_winograd`].
-    unsafe fn by_channel(&self, task: &WinogradTask, v: *const f32, filter: *const f32, c: *mut f32) {
+    unsafe fn by_channel(&self, task: &WinogradTask, a: *const f32, filter: *const f32, c: *mut f32) {
         let (w, width, group) = (self.w, self.kernel.columns, self.w.group());
         let tiles = w.images * w.tiles_of_image();
         let some = self.inputs_at_once();
+        let in_turn = w.order == Order::InTurn;
+        let tiles_step = if in_turn { some * tiles + APART } else { 0 };
         let filters_step = some * width + APART;
         let held_step = tiles * width + APART;
         let (filters_panel, held_panel) = (self.products * filters_step, self.products * held_step);
         let panels = task.panels.len();
-        scratch([panels * filters_panel, panels * held_panel], |[u, held]| {
+        scratch([panels * filters_panel, panels * held_panel, self.products * tiles_step], |[u, held, own]| {
             for first in task.parts.clone().step_by(group) {
                 for q in first..first + group {
                     for c in (0..w.inputs).step_by(some) {
@@ -508,6 +523,14 @@ impl<'w> Work<'w> {
                             // SAFETY: the memory has room for the filters of these inputs.
                             unsafe { self.panel(filter, q, panel, inputs.clone(), u.add(n * filters_panel), filters_step) };
                         }
+                        let (v, v_step) = match in_turn {
+                            // SAFETY: the memory has room for the tiles of these inputs.
+                            true => unsafe {
+                                self.tiles(a, &w.parts[q], inputs.clone(), own, tiles_step);
+                                (own.cast_const(), tiles_step)
+                            },
+                            false => (a.wrapping_add(q * self.products * tiles * w.inputs + tiles * c), tiles * w.inputs),
+                        };
                         for (f, n) in (0..self.products).flat_map(|f| (0..panels).map(move |n| (f, n))) {
                             // SAFETY: the memory has room for all products.
                             unsafe {
@@ -515,7 +538,7 @@ impl<'w> Work<'w> {
                                     self.kernel,
                                     &Product {
                                         rows: tiles,
-                                        a: v.add((q * self.products + f) * tiles * w.inputs + tiles * c),
+                                        a: v.add(f * v_step),
                                         a_row: inputs.len(),
                                         a_step: 1,
                                         a_segment: 0,

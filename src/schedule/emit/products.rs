@@ -10,7 +10,7 @@ use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use crate::schedule::thin::{Thin, ThinJob};
 use crate::schedule::tiles::{self, Pack, Phase, Tiles};
 use crate::schedule::views::{Views, contiguous};
-use crate::schedule::winograd::Winograd;
+use crate::schedule::winograd::{Order, Winograd};
 use crate::schedule::{BufferId, Filtering, Home, Kind, Split, Transform};
 
 /// What speaks against running loop `l`, which has no reductions, as the epilogue of anchor `v`; `None` where its rows and columns are the
@@ -316,6 +316,7 @@ impl Emitter<'_> {
         let mut own = Vec::new();
         let (a, b) = match packed {
             Some(packed) => (left, (packed, 0)),
+            None if winograd.order == Order::InTurn => (left, right),
             None => {
                 let (kernel, target) = self.transform(unit, winograd.clone(), left);
                 self.kernels[kernel].ends = vec![Reason::Product];
