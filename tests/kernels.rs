@@ -5,7 +5,7 @@ mod common;
 use common::program;
 use ganc::codegen::Host;
 use ganc::graph::{Binary, Builder, FeedId, Sink, Source, Unary};
-use ganc::runtime::random::{Stream, philox};
+use ganc::runtime::random::{Stream, pairs, philox, unit};
 use ganc::runtime::{Executable, Memory, Team};
 use ganc::schedule;
 
@@ -153,6 +153,23 @@ fn moment(x: &[f32], k: i32) -> f64 {
 fn near(found: f64, expected: f64, std: f64) {
     let error = std / (DRAWS as f64).sqrt();
     assert!((found - expected).abs() < 4.0 * error, "{found}, expected {expected} with a standard error of {error:.1e}");
+}
+
+#[test]
+fn normal_numbers_are_those_of_the_mathematical_library() {
+    // Every word that differs in the bits that count, as the radius and as the angle.
+    const STEP: usize = 16;
+    for first in (0..1u32 << 24).step_by(STEP) {
+        let u: [u32; STEP] = std::array::from_fn(|i| ((first + i as u32) << 8) | 0x5a);
+        let v = u.map(|w| !w);
+        let found = pairs(u, v);
+        for i in 0..STEP {
+            let radius = libm::sqrtf(-2.0 * libm::logf(((u[i] >> 8) as f32 + 1.0) / 16_777_216.0));
+            let angle = std::f32::consts::TAU * unit(v[i]);
+            let expected = [radius * libm::cosf(angle), radius * libm::sinf(angle)];
+            assert_eq!([found.0[i], found.1[i]].map(f32::to_bits), expected.map(f32::to_bits), "{:#x} {:#x}", u[i], v[i]);
+        }
+    }
 }
 
 #[test]
