@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a thread without work looks out for more before it sleeps: about twice what waking it takes.
+/// How long a thread without work looks out for more before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(150);
 /// Looks between two glances at the clock, each of which lets other threads go first.
 const LOOKS: usize = 64;
