@@ -350,19 +350,28 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Transforms all tiles of some channels, `[product][tile][channel]` with `step` between products.
+    /// Transforms some channels of the tiles of rows `numbers`, counted over all images: `[product][tile][channel]` with `step` between
+    /// products.
     ///
     /// # Safety
-    /// As [`transform`]; `to` has room for them.
-    unsafe fn tiles(&self, image: *const f32, part: &Part, channels: Range<usize>, to: *mut f32, step: usize) {
+    /// As [`transform`]; `to` has room for the rows.
+    unsafe fn image_rows(
+        &self,
+        image: *const f32,
+        part: &Part,
+        numbers: Range<usize>,
+        channels: Range<usize>,
+        to: *mut f32,
+        step: usize,
+    ) {
         let w = self.w;
         let at = |number: usize| [number / w.tiles[0], number % w.tiles[0]];
         let (rows, tile) = (w.images * w.tiles[0], channels.len());
-        for number in 0..rows {
+        for (n, number) in numbers.enumerate() {
             let next = (number + 1 < rows).then(|| at(number + 1));
             // SAFETY: passed on from the caller.
             unsafe {
-                let to = to.add(number * w.tiles[1] * tile);
+                let to = to.add(n * w.tiles[1] * tile);
                 self.image_row(image, part, at(number), next, channels.clone(), to, tile, step);
             }
         }
@@ -526,7 +535,7 @@ impl<'w> Work<'w> {
                         let (v, v_step) = match in_turn {
                             // SAFETY: the memory has room for the tiles of these inputs.
                             true => unsafe {
-                                self.tiles(a, &w.parts[q], inputs.clone(), own, tiles_step);
+                                self.image_rows(a, &w.parts[q], 0..w.images * w.tiles[0], inputs.clone(), own, tiles_step);
                                 (own.cast_const(), tiles_step)
                             },
                             false => (a.wrapping_add(q * self.products * tiles * w.inputs + tiles * c), tiles * w.inputs),
@@ -582,15 +591,8 @@ impl<'w> Work<'w> {
             let rows = w.images * w.tiles[0];
             for first in (0..rows).step_by(rows_at_once) {
                 let some = first..(first + rows_at_once).min(rows);
-                for (n, number) in some.clone().enumerate() {
-                    let at = |number: usize| [number / w.tiles[0], number % w.tiles[0]];
-                    let next = (number + 1 < rows).then(|| at(number + 1));
-                    // SAFETY: the memory has room for so many tiles.
-                    unsafe {
-                        let to = v.add(n * row * tile);
-                        self.image_row(a, &w.parts[part], at(number), next, inputs.clone(), to, tile, step);
-                    }
-                }
+                // SAFETY: the memory has room for so many tiles.
+                unsafe { self.image_rows(a, &w.parts[part], some.clone(), inputs.clone(), v, step) };
                 for f in 0..self.products {
                     for (n, panel) in task.panels.clone().enumerate() {
                         let place = |f: usize, panel: usize| ((f * (w.outputs / width) + panel) * all + first * row) * width;
