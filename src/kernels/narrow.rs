@@ -1,7 +1,8 @@
 //! Convolutions whose result has few channels: one product of every pixel with all taps at once, whose columns are then summed up where
 //! they meet.
 //!
-//! A task owns images, or rows of a single one; it works on some rows at a time, so that the products stay in the second-level cache.
+//! A task owns an image or some rows of one. It works on some rows at a time and keeps the products of those that the next ones need, too, in a
+//! ring that stays in the second-level cache.
 
 use super::MicroKernel;
 use super::ahead::Ahead;

@@ -173,7 +173,8 @@ pub unsafe fn transform(w: &Winograd, kernel: &MicroKernel, source: *const f32, 
 ///
 /// # Safety
 /// `a` points to the left image and `b` to what [`transform`] made of the other operand; ordered by channel, `a` to what it made of the
-/// left image and `b` to the filter; in turn, to both as they are. `c` points to the result. Nobody else writes what the task owns; the CPU can run `kernel`.
+/// left image and `b` to the filter; in turn, to both as they are. `c` points to the result. Nobody else writes what the task owns; the CPU can
+/// run `kernel`.
 pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTask, a: *const f32, b: *const f32, c: *mut f32) {
     let work = Work::new(w, kernel);
     // SAFETY: passed on from the caller.
