@@ -189,6 +189,7 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
         rows: tile::ROWS,
         columns: tile::COLUMNS,
         run: run.collect(),
+        picked: None,
         transpose: None,
         pairs: false,
         vector: 0,

@@ -3,6 +3,8 @@
 //! A product keeps the unit of arithmetic busy and leaves the way to memory idle; what the next product or the epilogue is going to read
 //! is asked for meanwhile, a few lines with each tile. Hardware does so by itself only within a page, and only when rows are long.
 
+/// Most operands of an epilogue that are asked for while its product runs.
+pub const MOST_AHEAD: usize = 4;
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
 

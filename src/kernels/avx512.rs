@@ -23,6 +23,7 @@ pub fn kernel() -> MicroKernel {
         rows: ROWS,
         columns: COLUMNS,
         run,
+        picked: None,
         transpose: Some(avx2::transpose),
         pairs: true,
         vector: 16,

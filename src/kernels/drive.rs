@@ -3,10 +3,11 @@
 //! The cut into tasks depends on shapes only. Every element of a result belongs to one task, which computes it in one
 //! fixed order.
 
-use super::ahead::{Ahead, ask};
+use super::ahead::{Ahead, MOST_AHEAD, ask};
+use super::gaps::Gaps;
 use super::pack::pack_some;
 use super::product::scratch;
-use super::{MOST_ROWS, MicroKernel, TileArgs};
+use super::{MOST_ROWS, MicroKernel, Picked, TileArgs};
 use crate::schedule::tiles::{Pack, Phase, Tiles};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -51,21 +52,38 @@ const COPIED_PANELS: usize = 12;
 const COPIED_DEPTH: usize = 256;
 /// Products whose rows are asked for before they are copied.
 const STEPS_AHEAD: usize = 8;
-/// Elements of the panels that a task packs itself, and of the rows that it multiplies by all of them before the next: they stay in the
+/// Elements of the panels that a task packs at a time, and of the rows that it multiplies by all of them before the next: they stay in the
 /// second-level cache.
 const OWN_PANELS: usize = 64 * 1024;
 const OWN_ROWS: usize = 24 * 1024;
-/// Most of these panels: neighbours in memory, so that whole runs of cache lines are read.
-const MOST_OWN: usize = 4;
+/// Most of these panels: neighbours in memory, so that whole runs of cache lines are read. A task has some more to pack afterwards, which are
+/// asked for meanwhile.
+const MOST_OWN: usize = 3;
 /// The panels that are left are shared among so many tasks: the last tasks are small, so that threads end together.
-const OWN_TASKS: usize = 8;
+const OWN_TASKS: usize = 6;
 /// A tile of the copy starts this many elements after the end of the one before: whole vectors may be written past it.
 const COPY_SLACK: usize = 16;
 
 thread_local! {
     /// The copy of a left operand; grows to the largest one once.
     static COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// The gaps of the left operand at hand.
+    static GAPS: RefCell<Gaps> = RefCell::default();
 }
+
+/// First elements of the operands and of the result of a product.
+#[derive(Clone, Copy)]
+pub struct Operands {
+    /// Left operand.
+    pub a: *const f32,
+    /// Right operand.
+    pub b: *const f32,
+    /// Result.
+    pub c: *mut f32,
+}
+
+/// The gaps of a product's left operand, and how many of its tiles come before those at hand.
+type Known<'a> = Option<(&'a Gaps, usize)>;
 
 fn chunks(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     let size = len.div_ceil(parts.clamp(1, len.max(1)));
@@ -85,10 +103,9 @@ impl TileJob {
         let grid_rows = rows;
         let mut tasks = Vec::new();
         if t.pack.is_some() {
-            let most = (OWN_PANELS / (t.packed_rows() * kernel.columns)).clamp(1, MOST_OWN);
             let mut first = 0;
             while first < panels {
-                let end = first + (panels - first).div_ceil(OWN_TASKS).min(most);
+                let end = first + (panels - first).div_ceil(OWN_TASKS);
                 tasks.push(Task { images: 0..1, phases: 0..1, rows: 0..rows, panels: first..end, grid_rows });
                 first = end;
             }
@@ -133,9 +150,12 @@ impl TileJob {
                 tasks.push(Task { images, phases: phases.clone(), rows: 0..rows, panels: 0..panels, grid_rows });
             }
         } else {
+            // Columns are cut first: a panel that stays in cache while all rows pass over it is read once. Rows that do not stay there
+            // themselves should not pass over many.
             let grid: usize = t.phases.iter().map(|p| p.ny * p.nx).max().unwrap_or(0);
-            let column_parts = if by_column { wanted.min(panels).min(if grid > 128 { 4 } else { 16 }) } else { 1 };
-            let row_parts = wanted.div_ceil(column_parts).min(rows.div_ceil(if grid == rows { 12 } else { 1 })).max(1);
+            let most = if t.shapes[0].iter().product::<usize>() > CACHED { 4 } else { panels };
+            let column_parts = if by_column { wanted.min(panels).min(most) } else { 1 };
+            let row_parts = (wanted / column_parts).min(rows.div_ceil(if grid == rows { 12 } else { 1 })).max(1);
             for rows in chunks(rows, row_parts) {
                 for panels in chunks(panels, column_parts) {
                     tasks.push(Task { images: 0..1, phases: phases.clone(), rows: rows.clone(), panels, grid_rows });
@@ -160,37 +180,38 @@ pub fn calls(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
 /// Runs one task; with each tile, a portion of each of `ahead` is asked for.
 ///
 /// # Safety
-/// `a`, `b` and `c` point to the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each;
-/// nobody else writes what the task owns; the CPU can run `kernel`.
-pub unsafe fn run_tiles(
-    t: &Tiles,
-    kernel: &MicroKernel,
-    task: &Task,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ahead: &mut [Ahead],
-) {
+/// `at` has the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each; nobody else writes what the
+/// task owns; the CPU can run `kernel`.
+pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, ahead: &mut [Ahead]) {
+    // SAFETY: passed on from the caller.
+    unsafe { run_known(t, kernel, task, at, None, ahead) }
+}
+
+/// As [`run_tiles`], where gaps of the left operand may be known.
+///
+/// # Safety
+/// As [`run_tiles`].
+unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, gaps: Known, ahead: &mut [Ahead]) {
     let mut scratch = [0.0f32; MOST_ROWS * 64];
     let packed_rows = t.packed_rows();
     for phase in &t.phases[task.phases.clone()] {
         if t.rows_are_neighbours() {
             // SAFETY: passed on from the caller.
-            unsafe { copied(t, kernel, phase, task, a, b, c, &mut scratch, ahead) };
+            unsafe { copied(t, kernel, phase, task, at, &mut scratch, ahead) };
             continue;
         }
         let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(kernel.rows);
         for panel in task.panels.clone() {
             let b_row = panel * packed_rows + phase.b_row;
             for image in task.images.clone() {
-                let job = Block { t, kernel, phase, task, image, panel, b_row };
-                let next = b.wrapping_add((b_row + packed_rows) * kernel.columns);
+                let job = Block { t, kernel, phase, task, image, panel, b_row, gaps };
+                let next = at.b.wrapping_add((b_row + packed_rows) * kernel.columns);
                 let mut panel_ahead = match panel + 1 < task.panels.end && image + 1 == task.images.end {
                     true => Ahead::new(next, 1, 0, phase.segments * phase.k * kernel.columns, tiles),
                     false => Ahead::NOTHING,
                 };
                 // SAFETY: passed on from the caller.
-                unsafe { job.run(a, b, c, &mut scratch, &mut panel_ahead, ahead) };
+                unsafe { job.run(at, &mut scratch, &mut panel_ahead, ahead) };
             }
         }
     }
@@ -199,46 +220,112 @@ pub unsafe fn run_tiles(
 /// As [`run_tiles`] for a task that packs its panels of `b`, a matrix as it is, by `pack`.
 ///
 /// # Safety
-/// As [`run_tiles`]; `b` points to the first element of the buffer that `pack` describes.
-#[allow(clippy::too_many_arguments)]
+/// As [`run_tiles`]; `at.b` is the first element of the buffer that `pack` describes.
 pub unsafe fn run_packing(
     t: &Tiles,
     pack: &Pack,
     kernel: &MicroKernel,
     task: &Task,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ahead: &mut [Ahead],
+    at: Operands,
+    ahead: &mut [Ahead; MOST_AHEAD],
 ) {
     let panel_len = t.packed_rows() * kernel.columns;
     let some = (OWN_ROWS / t.packed_rows()).max(1).next_multiple_of(kernel.rows);
-    scratch([task.panels.len() * panel_len], |[own]| {
-        // SAFETY: passed on from the caller; there is room for the panels, and tiles read no others.
-        unsafe {
-            pack_some(pack, kernel, b, own, task.panels.clone());
-            let b = own.wrapping_sub(task.panels.start * panel_len);
-            for start in task.rows.clone().step_by(some) {
-                let rows = start..(start + some).min(task.rows.end);
-                run_tiles(t, kernel, &Task { rows, ..task.clone() }, a, b, c, ahead);
+    let most = (OWN_PANELS / panel_len).clamp(1, MOST_OWN);
+    let blocks = || task.rows.clone().step_by(some).map(|start| start..(start + some).min(task.rows.end));
+    let mut run = |gaps: Option<&Gaps>, own: *mut f32| {
+        for first in task.panels.clone().step_by(most) {
+            let panels = first..(first + most).min(task.panels.end);
+            let next = panels.end..(panels.end + most).min(task.panels.end);
+            let calls = task.rows.len().div_ceil(kernel.rows) * panels.len();
+            let mut all = [Ahead::NOTHING; MOST_AHEAD + 1];
+            all[..MOST_AHEAD].copy_from_slice(ahead);
+            all[MOST_AHEAD] = pack_ahead(pack, at.b, next, calls);
+            // SAFETY: passed on from the caller; there is room for the panels, and tiles read no others.
+            unsafe {
+                pack_some(pack, kernel, at.b, own, panels.clone());
+                let at = Operands { b: own.wrapping_sub(panels.start * panel_len), ..at };
+                let mut before = 0;
+                for rows in blocks() {
+                    let tiles = heights(rows.len(), kernel.rows).count();
+                    let part = Task { rows, panels: panels.clone(), ..task.clone() };
+                    run_known(t, kernel, &part, at, gaps.map(|g| (g, before)), &mut all);
+                    before += tiles;
+                }
             }
+            ahead.copy_from_slice(&all[..MOST_AHEAD]);
         }
-    });
+    };
+    let mut gaps = GAPS.take();
+    let tiles = blocks().flat_map(|rows| heights(rows.len(), kernel.rows));
+    // SAFETY: passed on from the caller.
+    let found = unsafe { find_gaps(t, kernel, at.a, task.rows.start, tiles, &mut gaps) };
+    scratch([most * panel_len], |[own]| run(found.then_some(&gaps), own));
+    GAPS.set(gaps);
+}
+
+/// Whether tiles of such heights, from row `first` on, have many gaps; then they are noted.
+///
+/// # Safety
+/// `a` is the first element of the buffer that `t` describes, and there are so many rows.
+unsafe fn find_gaps(
+    t: &Tiles,
+    kernel: &MicroKernel,
+    a: *const f32,
+    first: usize,
+    heights: impl Iterator<Item = usize>,
+    gaps: &mut Gaps,
+) -> bool {
+    let Some(p) = t.phases.first().filter(|_| t.a_step == 1) else { return false };
+    let Some(picked) = may_have_gaps(t, kernel, p.k) else { return false };
+    gaps.start(p.k);
+    let mut row = a.wrapping_add(t.a_offset + p.a + first * p.a_y);
+    for height in heights {
+        let rows: [*const f32; MOST_ROWS] = std::array::from_fn(|r| row.wrapping_add(r * p.a_y));
+        // SAFETY: rows of the left operand.
+        gaps.note(p.k, |list| unsafe { (picked.of_rows)(&rows[..height], p.k, list) });
+        if !gaps.begin_well() {
+            return false;
+        }
+        row = row.wrapping_add(height * p.a_y);
+    }
+    true
+}
+
+/// What finds gaps among `k` products of each row, where it is worth looking.
+fn may_have_gaps<'k>(t: &Tiles, kernel: &'k MicroKernel, k: usize) -> Option<&'k Picked> {
+    kernel.picked.as_ref().filter(|_| t.leaves_gaps_out() && Gaps::can_hold(k))
+}
+
+/// Heights of the tiles of so many rows: nearly equal, no small remainder.
+fn heights(rows: usize, most: usize) -> impl Iterator<Item = usize> {
+    let tiles = rows.div_ceil(most);
+    (0..tiles).map(move |tile| rows / tiles + usize::from(tile < rows % tiles))
+}
+
+/// What packing panels `some` is going to read, in portions for each of `calls`.
+fn pack_ahead(p: &Pack, b: *const f32, some: Range<usize>, calls: usize) -> Ahead {
+    if some.is_empty() || p.taps.len() != 1 || !p.is_even() {
+        return Ahead::NOTHING;
+    }
+    let columns = (some.start * p.width)..(some.end * p.width).min(p.columns);
+    let from = b.wrapping_add(p.taps[0] + columns.start * p.column_step);
+    match p.column_step {
+        1 => Ahead::new(from, p.rows, p.row_step, columns.len(), calls),
+        _ => Ahead::new(from, columns.len(), p.column_step, p.rows, calls),
+    }
 }
 
 /// One phase of a task whose left operand is copied, some `k` at a time, into the order in which tiles read it.
 ///
 /// # Safety
 /// As [`run_tiles`].
-#[allow(clippy::too_many_arguments)]
 unsafe fn copied(
     t: &Tiles,
     kernel: &MicroKernel,
     p: &Phase,
     task: &Task,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
+    Operands { a, b, c }: Operands,
     scratch: &mut [f32; MOST_ROWS * 64],
     ahead: &mut [Ahead],
 ) {
@@ -248,6 +335,8 @@ unsafe fn copied(
     let depth = task.images.len() * p.segments * p.k;
     let tile_len = COPIED_DEPTH * height + COPY_SLACK;
     let image = task.images.start;
+    let picked = may_have_gaps(t, kernel, COPIED_DEPTH);
+    let mut gaps = GAPS.take();
     COPY.with_borrow_mut(|copy| {
         if copy.len() < tiles * tile_len {
             copy.resize(tiles * tile_len, 0.0);
@@ -257,6 +346,15 @@ unsafe fn copied(
             let some = start..(start + COPIED_DEPTH).min(depth);
             // SAFETY: the rows and `k` are those of the phase; the copy has room for them.
             unsafe { copy_left(t, p, image, rows.clone(), some.clone(), height, a, copy, tile_len) };
+            gaps.start(some.len());
+            let found = picked.is_some_and(|picked| {
+                (0..tiles).all(|tile| {
+                    let (tile, here) = (copy.wrapping_add(tile * tile_len), height.min(rows.len() - tile * height));
+                    // SAFETY: a tile of the copy, and what lies behind it in the slack.
+                    gaps.note(some.len(), |list| unsafe { (picked.of_tile)(tile, here, some.len(), list) });
+                    gaps.begin_well()
+                })
+            });
             for panel in task.panels.clone() {
                 let (column, image_b) = (panel * width, if t.sum_images { 0 } else { image * t.b_image });
                 // SAFETY: panel `panel` of the packed operand.
@@ -273,6 +371,9 @@ unsafe fn copied(
                         (args.a_rows[r], args.c_rows[r]) = (a_row, c_row);
                         (a_row, c_row) = (a_row.wrapping_add(1), c_row.wrapping_add(p.c_y));
                     }
+                    if found {
+                        gaps.tell(tile, &mut args);
+                    }
                     ahead.iter_mut().for_each(Ahead::ask);
                     // SAFETY: the rows are the task's, the copy holds the tile, and all addresses are inside the buffers.
                     unsafe { finish(kernel, &mut args, here, width.min(t.n - column), scratch) };
@@ -280,6 +381,7 @@ unsafe fn copied(
             }
         }
     });
+    GAPS.set(gaps);
 }
 
 /// Copies rows `rows` and products `depth` (over images, segments and `k`) of the left operand into tiles `[k][height]`.
@@ -345,9 +447,13 @@ unsafe fn copy_left(
 /// As [`run_tiles`], for this tile.
 unsafe fn finish(kernel: &MicroKernel, args: &mut TileArgs, height: usize, columns: usize, scratch: &mut [f32; MOST_ROWS * 64]) {
     let width = kernel.columns;
+    let run = match &kernel.picked {
+        Some(picked) if !args.left.is_null() => picked.run[height - 1],
+        _all => kernel.run[height - 1],
+    };
     if columns == width {
         // SAFETY: passed on from the caller.
-        return unsafe { (kernel.run[height - 1])(args) };
+        return unsafe { run(args) };
     }
     let rows = args.c_rows;
     for (r, &row) in rows.iter().enumerate().take(height) {
@@ -358,7 +464,7 @@ unsafe fn finish(kernel: &MicroKernel, args: &mut TileArgs, height: usize, colum
         }
     }
     // SAFETY: passed on from the caller; the result goes to the scratch tile.
-    unsafe { (kernel.run[height - 1])(args) };
+    unsafe { run(args) };
     for (r, &row) in rows.iter().enumerate().take(height) {
         // SAFETY: `columns` elements of a row of the result.
         unsafe { std::ptr::copy_nonoverlapping(args.c_rows[r], row, columns) };
@@ -374,20 +480,13 @@ struct Block<'a> {
     image: usize,
     panel: usize,
     b_row: usize,
+    gaps: Known<'a>,
 }
 
 impl Block<'_> {
     /// # Safety
     /// As [`run_tiles`].
-    unsafe fn run(
-        &self,
-        a: *const f32,
-        b: *const f32,
-        c: *mut f32,
-        scratch: &mut [f32; MOST_ROWS * 64],
-        panel_ahead: &mut Ahead,
-        ahead: &mut [Ahead],
-    ) {
+    unsafe fn run(&self, at: Operands, scratch: &mut [f32; MOST_ROWS * 64], panel_ahead: &mut Ahead, ahead: &mut [Ahead]) {
         let (t, p, width, image) = (self.t, self.phase, self.kernel.columns, self.image);
         let column = self.panel * width;
         let rows = self.task.rows.start.min(p.ny)..self.task.rows.end.min(p.ny);
@@ -395,9 +494,9 @@ impl Block<'_> {
         // SAFETY: the offsets are those that `t` describes.
         let (a, b, c) = unsafe {
             (
-                a.add(t.a_offset + image * t.a_image + p.a),
-                b.wrapping_add(image * t.b_image + self.b_row * width),
-                c.add(image * t.c_image + p.c + column),
+                at.a.add(t.a_offset + image * t.a_image + p.a),
+                at.b.wrapping_add(image * t.b_image + self.b_row * width),
+                at.c.add(image * t.c_image + p.c + column),
             )
         };
         // Where a kernel finds rows in pairs, both of a pair must lie in one row of the grid, unless rows follow each other
@@ -410,16 +509,14 @@ impl Block<'_> {
         };
         let a_pair = 4 * if p.nx == 1 { p.a_y } else { p.a_x };
         let (mut y, mut x) = (rows.start, 0);
-        // Tiles of nearly equal height: no small remainder.
         let (units, most) = (span / unit, self.kernel.rows / unit);
-        let tiles = units.div_ceil(most);
         let mut args = TileArgs::new(b, p.k, width);
         args.segments = p.segments;
         args.a_step = t.a_step * 4;
         args.a_segment = t.a_segment * 4;
         args.a_pair = a_pair;
-        for tile in (0..count / span.max(1)).flat_map(|_| 0..tiles) {
-            let height = (units / tiles + usize::from(tile < units % tiles)) * unit;
+        for (tile, height) in (0..count / span.max(1)).flat_map(|_| heights(units, most)).enumerate() {
+            let height = height * unit;
             for r in 0..height {
                 args.a_rows[r] = a.wrapping_add(y * p.a_y + x * p.a_x);
                 args.c_rows[r] = c.wrapping_add(y * p.c_y + x * p.c_x);
@@ -427,6 +524,9 @@ impl Block<'_> {
                 if x == p.nx {
                     (x, y) = (0, y + 1);
                 }
+            }
+            if let Some((gaps, before)) = self.gaps {
+                gaps.tell(before + tile, &mut args);
             }
             panel_ahead.ask();
             ahead.iter_mut().for_each(Ahead::ask);

@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 mod border;
 mod drive;
+mod gaps;
 mod narrow;
 mod pack;
 mod peak;
@@ -17,12 +18,13 @@ mod product;
 mod thin;
 mod winograd;
 
-pub use ahead::Ahead;
+pub use ahead::{Ahead, MOST_AHEAD};
 pub use border::zero_border;
-pub use drive::{Task, TileJob, calls, run_packing, run_tiles};
+pub use drive::{Operands, Task, TileJob, calls, run_packing, run_tiles};
 pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;
+pub use product::own_result;
 pub use thin::run_thin;
 pub use winograd::{WinogradTask, run_winograd, transform, transform_tasks, winograd_tasks};
 
@@ -57,6 +59,10 @@ pub struct TileArgs {
     pub b_segment: usize,
     /// Whether sums start from what `c` holds instead of 0.
     pub accumulate: usize,
+    /// For [`Picked::run`]: which of the products of the only segment are computed.
+    pub left: *const u16,
+    /// How many.
+    pub count: usize,
 }
 
 impl TileArgs {
@@ -75,6 +81,8 @@ impl TileArgs {
             b_step: width * 4,
             b_segment: k * width * 4,
             accumulate: 0,
+            left: std::ptr::null(),
+            count: 0,
         }
     }
 }
@@ -90,12 +98,25 @@ pub struct MicroKernel {
     pub columns: usize,
     /// The function for tiles of `i + 1` rows.
     pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
+    /// How it leaves out products, where it can.
+    pub picked: Option<Picked>,
     /// Transposes a block of 8x8: from rows `step` elements apart to rows `step` elements apart.
     pub transpose: Option<Transpose>,
     /// Whether it finds rows of odd number by [`TileArgs::a_pair`] from the one before.
     pub pairs: bool,
     /// Numbers in a vector of the hand-written transforms of Winograd's minimal filtering; 0 where there are none.
     pub vector: usize,
+}
+
+/// A micro-kernel for the products in a list, and how to find those that are not 0 in all rows of a tile. Lists get room for 8 more.
+#[derive(Clone, Debug)]
+pub struct Picked {
+    /// As [`MicroKernel::run`], for [`TileArgs::left`].
+    pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
+    /// `(rows, k, list)` for rows of `k` elements: how many are left.
+    pub of_rows: unsafe fn(&[*const f32], usize, *mut u16) -> usize,
+    /// `(tile, rows, k, list)` for the elements of all rows of [`MicroKernel::rows`] for each product; 8 elements are readable for each.
+    pub of_tile: unsafe fn(*const f32, usize, usize, *mut u16) -> usize,
 }
 
 /// `(from, step of its rows, to, step of its rows)`.

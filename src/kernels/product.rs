@@ -17,6 +17,20 @@ impl Line {
 thread_local! {
     /// Memory between the stages of a task; grows to the largest need once.
     static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    /// What a task's product leaves to its epilogue alone; grows to the largest once.
+    static RESULT: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with `len` numbers of this thread's own memory for a result that nobody reads after `f`. They are the same for each task, so that
+/// they stay in cache.
+pub fn own_result(len: usize, f: impl FnOnce(*mut f32)) {
+    let lines = len.div_ceil(16) + 1;
+    RESULT.with_borrow_mut(|memory| {
+        if memory.len() < lines {
+            memory.resize(lines, Line::ZERO);
+        }
+        f(memory.as_mut_ptr().cast());
+    });
 }
 
 /// Runs `f` with `lens` numbers each of this thread's own memory.

@@ -7,11 +7,13 @@ use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::kernels::{
-    Ahead, MicroKernel, NarrowTask, TileJob, WinogradTask, calls, narrow_tasks, pack_panels, pack_tasks, run_narrow, run_packing,
-    run_thin, run_tiles, run_winograd, transform, transform_tasks, winograd_tasks, zero_border,
+    Ahead, MOST_AHEAD, MicroKernel, NarrowTask, Operands, Task, TileJob, WinogradTask, calls, narrow_tasks, own_result,
+    pack_panels, pack_tasks, run_narrow, run_packing, run_thin, run_tiles, run_winograd, transform, transform_tasks,
+    winograd_tasks, zero_border,
 };
 use crate::schedule::narrow::Narrow;
-use crate::schedule::nest::{Inst, Nest};
+use crate::schedule::nest::{Access, Inst, Nest};
+use crate::schedule::tiles::Tiles;
 use crate::schedule::{BufferId, Home, Kind, Plan};
 use std::ops::Range;
 use std::sync::Arc;
@@ -219,15 +221,13 @@ impl Executable {
                 let place = self.result_buffers.iter().find(|(r, _)| *r == b);
                 place.map_or(std::ptr::null_mut(), |(_, buffer)| buffer.address())
             }
+            Home::Task => std::ptr::null_mut(),
         }
     }
 
     fn bind(&self, kind: &Kind, memory: &Memory) -> Work {
         let nest_pointers = |nest: &Nest| {
-            let address = |a: &crate::schedule::nest::Access| {
-                // SAFETY: offsets of accesses lie inside their buffers.
-                unsafe { self.address(a.buffer, memory).add(a.offset) }
-            };
+            let address = |a: &Access| self.address(a.buffer, memory).wrapping_add(a.offset);
             nest.accesses.iter().map(address).collect::<Vec<_>>()
         };
         let pointers = nest_of(kind).map(nest_pointers).unwrap_or_default();
@@ -376,27 +376,8 @@ impl Executable {
             // SAFETY: the buffers are those the pack describes.
             (Kind::Pack(p), _) => unsafe { pack_panels(p, &self.kernel, x, y, task) },
             (Kind::Tiles(t, epilogue), Tasks::Product(job)) => {
-                let task = &job.tasks[task];
-                let width = self.kernel.columns;
-                let columns = task.panels.start * width..(task.panels.end * width).min(t.n);
-                let mut ahead = [Ahead::NOTHING; AHEAD];
-                if let Some(nest) = epilogue {
-                    let rows = epilogue_rows(t.images, nest, task);
-                    let calls = calls(t, &self.kernel, task);
-                    ahead = reads(nest, &work.pointers, t.c, rows, columns.clone(), calls);
-                }
-                // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen.
-                unsafe {
-                    match &t.pack {
-                        Some(pack) => run_packing(t, pack, &self.kernel, task, x, y, z, &mut ahead),
-                        None => run_tiles(t, &self.kernel, task, x, y, z, &mut ahead),
-                    }
-                }
-                if let Some(nest) = epilogue {
-                    let rows = epilogue_rows(t.images, nest, task);
-                    // SAFETY: exactly the rows and columns of this task, whose product is complete.
-                    unsafe { self.nest(kernel, work, rows, columns) };
-                }
+                // SAFETY: passed on from the caller.
+                unsafe { self.product(kernel, work, t, epilogue.as_ref(), &job.tasks[task]) };
             }
             // SAFETY: the buffers are those the transform describes.
             (Kind::Transform(t), _) => unsafe { transform(&t.winograd, &self.kernel, x, y, task) },
@@ -440,19 +421,62 @@ impl Executable {
         }
     }
 
+    /// A product and what follows it.
+    ///
+    /// # Safety
+    /// As [`Executable::task`], for a task of this kernel.
+    unsafe fn product(&self, kernel: usize, work: &Work, t: &Tiles, epilogue: Option<&Nest>, task: &Task) {
+        let [a, b, c] = work.operands;
+        let width = self.kernel.columns;
+        let columns = task.panels.start * width..(task.panels.end * width).min(t.n);
+        let rows = epilogue.map_or(0..0, |nest| epilogue_rows(t.images, nest, task));
+        let run = |c: *mut f32, pointers: &[*mut f32]| {
+            let mut ahead = [Ahead::NOTHING; MOST_AHEAD];
+            if let Some(nest) = epilogue {
+                ahead = reads(nest, pointers, t.c, rows.clone(), columns.clone(), calls(t, &self.kernel, task));
+            }
+            // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen. What follows it runs on
+            // exactly the rows and columns of this task, whose product is complete.
+            unsafe {
+                match &t.pack {
+                    Some(pack) => run_packing(t, pack, &self.kernel, task, Operands { a, b, c }, &mut ahead),
+                    None => run_tiles(t, &self.kernel, task, Operands { a, b, c }, &mut ahead),
+                }
+                if epilogue.is_some() {
+                    self.call(kernel, pointers, rows.clone(), columns.clone());
+                }
+            }
+        };
+        match (self.plan.buffers[t.c.index()].home, epilogue) {
+            (Home::Task, Some(nest)) => own_result(task.rows.len() * t.n, |own| {
+                // The task's first element lies where the memory begins.
+                let c = own.wrapping_sub(task.rows.start * t.n + columns.start);
+                let place = |(access, &pointer): (&Access, &*mut f32)| {
+                    if access.buffer == t.c { c.wrapping_add(access.offset) } else { pointer }
+                };
+                run(c, &nest.accesses.iter().zip(&work.pointers).map(place).collect::<Vec<_>>());
+            }),
+            (_elsewhere, _) => run(c, &work.pointers),
+        }
+    }
+
     /// # Safety
     /// The ranges lie inside the nest's loops and are this task's to write.
     unsafe fn nest(&self, kernel: usize, work: &Work, rows: Range<usize>, columns: Range<usize>) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.call(kernel, &work.pointers, rows, columns) }
+    }
+
+    /// # Safety
+    /// As [`Executable::nest`]; `pointers` are those of the nest's accesses.
+    unsafe fn call(&self, kernel: usize, pointers: &[*mut f32], rows: Range<usize>, columns: Range<usize>) {
         let function: Option<NestFn> = self.compiled.functions[kernel];
         if let Some(f) = function {
-            // SAFETY: the function was compiled from this kernel's nest, and the pointers are those of its accesses.
-            unsafe { f(work.pointers.as_ptr(), rows.start, rows.end, columns.start, columns.end) }
+            // SAFETY: the function was compiled from this kernel's nest.
+            unsafe { f(pointers.as_ptr(), rows.start, rows.end, columns.start, columns.end) }
         }
     }
 }
-
-/// Most operands of an epilogue that are asked for while its product runs.
-const AHEAD: usize = 4;
 
 /// What an epilogue reads in some rows and columns beside the product, in portions for each call of the micro-kernel. Only operands whose
 /// loops before the last are one walk.
@@ -463,10 +487,10 @@ fn reads(
     rows: Range<usize>,
     columns: Range<usize>,
     calls: usize,
-) -> [Ahead; AHEAD] {
+) -> [Ahead; MOST_AHEAD] {
     let last = nest.dims.len() - 1;
     let within: usize = nest.dims[1..last].iter().map(|d| d.size).product();
-    let mut ahead = [Ahead::NOTHING; AHEAD];
+    let mut ahead = [Ahead::NOTHING; MOST_AHEAD];
     let loads = nest.body.iter().filter_map(|i| if let Inst::Load(a) = i { Some(*a) } else { None });
     let wanted = loads.filter(|&a| {
         let access = &nest.accesses[a];
@@ -487,7 +511,7 @@ fn walks_rows(n: &Narrow, nest: &Nest) -> bool {
 }
 
 /// The rows of an epilogue that a task of its product owns: its images, or rows of the single image.
-fn epilogue_rows(images: usize, nest: &Nest, task: &crate::kernels::Task) -> Range<usize> {
+fn epilogue_rows(images: usize, nest: &Nest, task: &Task) -> Range<usize> {
     if images > 1 {
         return task.images.clone();
     }

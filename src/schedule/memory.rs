@@ -3,11 +3,14 @@
 //!
 //! Images among zeros share places only with images of the same shape among the same zeros: so the zeros stay from run to run, as the arena
 //! starts with them, and no kernel writes them. Where that takes much more memory, kernels do.
+//!
+//! A matrix product that only what follows it reads has no place there: each task keeps its part to itself, in memory that stays in cache.
 
 use super::order::Ordered;
-use super::{Border, Buffer, Home, Kernel, Kind, Plan, Target};
+use super::tiles::Tiles;
+use super::{Border, Buffer, BufferId, Home, Kernel, Kind, Plan, Target};
 use crate::graph::Graph;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Places start at multiples of a cache line, and between neighbours lies one: vectors may read past the end of a row.
 const LINE: usize = 16;
@@ -17,6 +20,11 @@ const MOST_PERCENT: usize = 150;
 /// Places every buffer of the arena.
 pub fn place(graph: Graph, target: Target, ordered: Ordered) -> Plan {
     let Ordered { kernels, lasting, mut buffers, results } = ordered;
+    for b in own_results(&kernels, buffers.len()) {
+        if buffers[b.index()].home == Home::Arena(0) {
+            buffers[b.index()].home = Home::Task;
+        }
+    }
     let keeps = |k: &Kernel| kept_border(k, &buffers).is_some();
     let borders: Vec<Border> = kernels.iter().filter_map(|k| kept_border(k, &buffers).cloned()).collect();
     let rest: Vec<Kernel> = kernels.iter().filter(|k| !keeps(k)).cloned().collect();
@@ -29,6 +37,28 @@ pub fn place(graph: Graph, target: Target, ordered: Ordered) -> Plan {
     };
     arena.places.iter().for_each(|&(b, at)| buffers[b].home = Home::Arena(at));
     Plan { graph, target, buffers, kernels, lasting, borders, arena: arena.len, results }
+}
+
+/// The results of matrix products that no kernel uses but the product's own.
+fn own_results(kernels: &[Kernel], buffers: usize) -> Vec<BufferId> {
+    let mut users = vec![0; buffers];
+    for k in kernels {
+        let used: BTreeSet<BufferId> = k.reads.iter().chain(&k.writes).copied().collect();
+        used.iter().for_each(|b| users[b.index()] += 1);
+    }
+    let plain = |t: &Tiles| t.role.is_none() && t.images == 1 && t.phases.iter().all(|p| p.c == 0 && p.c_y == t.n);
+    let result = |k: &Kernel| match &k.kind {
+        Kind::Tiles(t, Some(_)) if plain(t) => Some(t.c),
+        Kind::Tiles(..)
+        | Kind::Border(_)
+        | Kind::Nest(..)
+        | Kind::Pack(_)
+        | Kind::Transform(_)
+        | Kind::Winograd(..)
+        | Kind::Narrow(..)
+        | Kind::Thin(_) => None,
+    };
+    kernels.iter().filter_map(result).filter(|c| users[c.index()] == 1).collect()
 }
 
 /// The zeros that `kernel` writes around an image of the arena.

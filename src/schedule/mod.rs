@@ -95,6 +95,8 @@ pub enum Home {
     Result,
     /// At this element of the arena, which others use at other times.
     Arena(usize),
+    /// Each task of the only kernel that uses it has a place for what it computes.
+    Task,
 }
 
 /// One step of a plan.

@@ -83,7 +83,7 @@ fn lasting(kernels: &[Raw], buffers: &[Buffer]) -> Vec<bool> {
             *lasts &= k.reads.iter().all(|&b| match home(b) {
                 Home::State(_) | Home::Literal(_) => true,
                 Home::Arena(_) => !passing[b.index()],
-                Home::Feed(_) | Home::Scalar(_) | Home::Result => false,
+                Home::Feed(_) | Home::Scalar(_) | Home::Result | Home::Task => false,
             });
             if !*lasts {
                 k.writes.iter().for_each(|b| passing[b.index()] = true);

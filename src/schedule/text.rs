@@ -47,7 +47,8 @@ pub fn title(plan: &Plan, kernel: &Kernel) -> String {
         Kind::Tiles(t, _) => {
             let copied = if t.rows_are_neighbours() { " of copied rows" } else { "" };
             let packed = if t.pack.is_some() { " with panels packed on the way" } else { "" };
-            format!("{}, {} image(s), direct batch-reduce{copied}{packed}", t.label, t.images)
+            let gaps = if t.leaves_gaps_out() { ", leaving out what is 0 in all rows of a tile" } else { "" };
+            format!("{}, {} image(s), direct batch-reduce{copied}{packed}{gaps}", t.label, t.images)
         }
         Kind::Narrow(j, _) => format!("{}, {} image(s), taps as columns", j.label, j.narrow.images),
         Kind::Thin(j) => format!("{}, {} image(s), few channels as rows", j.label, j.thin.images),
@@ -204,6 +205,7 @@ fn place(plan: &Plan, b: BufferId) -> String {
         Home::Literal(id) => id.to_string(),
         Home::Result => format!("{b} (result)"),
         Home::Arena(_) => b.to_string(),
+        Home::Task => format!("{b} (of its task)"),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Tiles {
     pub b: BufferId,
     /// How each task packs the panels it multiplies by, where they are not packed before. Only of one matrix.
     pub pack: Option<Pack>,
+    /// Whether the left operand of a matrix product is given from outside: data may have many zeros in the same places.
+    pub given: bool,
     /// Result.
     pub c: BufferId,
     /// Images (or matrices of a batch).
@@ -88,6 +90,11 @@ impl Tiles {
     /// into the order in which tiles read them.
     pub fn rows_are_neighbours(&self) -> bool {
         self.a_step != 1 && self.phases.iter().all(|p| p.a_y == 1 && p.nx == 1)
+    }
+
+    /// Whether zeros that the rows of a tile share are left out, where the host's micro-kernel can.
+    pub fn leaves_gaps_out(&self) -> bool {
+        self.given && (self.rows_are_neighbours() || self.pack.is_some() && self.a_step == 1)
     }
 
     /// Floating-point operations, a product and a sum counting one each.

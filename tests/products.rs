@@ -1,0 +1,199 @@
+//! Products of given data: where all rows of a tile hold 0 nothing is computed, and sums are the same to the bit. Results that only what follows
+//! a product reads stay with its tasks.
+
+mod common;
+
+use common::program;
+use ganc::build::{Layout, State, StateRole};
+use ganc::codegen::Host;
+use ganc::graph::{Binary, Builder, FeedId, Graph, Sink, Source, StateId, Unary};
+use ganc::runtime::{Executable, Memory, Team};
+use ganc::schedule::{self, Home, Kind, Plan};
+
+/// Rows, inputs and outputs of a layer.
+const LAYERS: [[usize; 3]; 6] = [[128, 784, 48], [64, 100, 40], [70, 130, 33], [5, 257, 20], [191, 64, 16], [13, 8, 17]];
+
+/// Whether the element of a row and a column is 0, of so many rows and columns.
+type Pattern = fn(usize, usize, [usize; 2]) -> bool;
+
+/// With their names; dense data, black borders and rows, ink here and there, and tiles that begin otherwise than they go on.
+const PATTERNS: [(&str, Pattern); 7] = [
+    ("dense", |_, _, _| false),
+    ("black", |_, _, _| true),
+    ("borders", |_, column, _| column % 28 < 7 || column % 28 > 19),
+    ("ink", |row, column, _| (row * 7919 + column * 104_729) % 61 > 6),
+    ("dense rows first", |row, column, [rows, _]| row > rows / 2 && column % 3 > 0),
+    ("black rows first", |row, column, [rows, _]| row < rows / 2 && column % 3 > 0),
+    ("one dense column of two", |_, column, [_, columns]| column < columns / 2 && column % 2 == 0),
+];
+
+/// How the input of a layer comes about.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Input {
+    /// It is given, as rows or as columns.
+    Rows,
+    Columns,
+    /// It is computed before.
+    Computed,
+}
+
+/// A layer and a step of gradient descent.
+fn layer([rows, inputs, outputs]: [usize; 3], input: Input) -> Graph {
+    let mut b = Builder::new();
+    let x = match input {
+        Input::Rows => b.input(Source::Feed(FeedId(0)), &[rows, inputs]),
+        Input::Columns => {
+            let x = b.input(Source::Feed(FeedId(0)), &[inputs, rows]);
+            b.transpose(x, &[1, 0])
+        }
+        Input::Computed => {
+            let x = b.input(Source::Feed(FeedId(0)), &[rows, inputs]);
+            let one = b.input(Source::Feed(FeedId(2)), &[1, 1]);
+            let one = b.broadcast(one, &[rows, inputs]);
+            b.binary(Binary::Mul, x, one)
+        }
+    };
+    let d = b.input(Source::Feed(FeedId(1)), &[rows, outputs]);
+    let w = b.input(Source::State(StateId(0)), &[inputs, outputs]);
+    let y = b.dot(x, w, false, false);
+    let y = b.unary(Unary::Tanh, y);
+    b.output("y", y, Sink::Result);
+    let g = b.dot(x, d, true, false);
+    let step = b.scale(g, 0.125);
+    let new = b.sub(w, step);
+    b.output("w", new, Sink::Update(StateId(0)));
+    b.finish()
+}
+
+fn numbers(seed: usize, n: usize) -> Vec<f32> {
+    (0..n).map(|i| (((i + 1) * (2 * seed + 7_919)) % 2_003) as f32 / 1_001.0 - 1.0).collect()
+}
+
+/// Result and new weights.
+struct Done {
+    y: Vec<f32>,
+    w: Vec<f32>,
+}
+
+impl Done {
+    fn bits(&self) -> Vec<u32> {
+        self.y.iter().chain(&self.w).map(|x| x.to_bits()).collect()
+    }
+}
+
+fn plan(sizes: [usize; 3], input: Input, host: &Host) -> Plan {
+    schedule::plan(&layer(sizes, input), host.target())
+}
+
+fn run(sizes: [usize; 3], input: Input, x: &[f32], w: &[f32], host: &Host, threads: usize) -> Done {
+    let [rows, inputs, outputs] = sizes;
+    let mut program = program(&layer(sizes, input));
+    let shape = vec![inputs, outputs];
+    let layout = Layout { shape: shape.clone(), split: shape.clone(), perm: vec![0, 1] };
+    program.states.push(State { name: "w".into(), shape, layout, role: StateRole::History });
+    let mut memory = Memory::new(&program);
+    match input {
+        Input::Rows | Input::Computed => memory.feed_mut(FeedId(0)).copy_from_slice(x),
+        Input::Columns => {
+            let turned = memory.feed_mut(FeedId(0)).iter_mut().enumerate();
+            turned.for_each(|(i, to)| *to = x[i % rows * inputs + i / rows]);
+        }
+    }
+    memory.feed_mut(FeedId(1)).copy_from_slice(&numbers(3, rows * outputs));
+    if input == Input::Computed {
+        memory.feed_mut(FeedId(2)).fill(1.0);
+    }
+    memory.state_mut(StateId(0)).copy_from_slice(w);
+    let mut e = Executable::new(plan(sizes, input, host), host, &memory).expect("the plan compiles");
+    e.run(&Team::new(threads).expect("threads start"), &mut memory);
+    Done { y: e.result("y").expect("the result").to_vec(), w: memory.state(StateId(0)).to_vec() }
+}
+
+fn picture(pattern: Pattern, [rows, inputs, _]: [usize; 3]) -> Vec<f32> {
+    let mut x = numbers(1, rows * inputs);
+    for (i, x) in x.iter_mut().enumerate() {
+        if pattern(i / inputs, i % inputs, [rows, inputs]) {
+            // Zeros of both signs.
+            *x = if i % 5 == 0 { -0.0 } else { 0.0 };
+        }
+    }
+    x
+}
+
+fn hosts() -> Vec<Host> {
+    [Host::native(), Host::with_avx2(), Host::baseline()].into_iter().map(|h| h.expect("this machine is supported")).collect()
+}
+
+#[test]
+fn gaps_in_given_data_change_no_bit() {
+    for host in hosts() {
+        for sizes in LAYERS {
+            let w = numbers(2, sizes[1] * sizes[2]);
+            for (name, pattern) in PATTERNS {
+                let x = picture(pattern, sizes);
+                let whole = run(sizes, Input::Computed, &x, &w, &host, 1);
+                assert!(whole.y.iter().chain(&whole.w).all(|x| x.is_finite()));
+                for (input, threads) in [(Input::Rows, 1), (Input::Rows, 3), (Input::Columns, 2)] {
+                    let found = run(sizes, input, &x, &w, &host, threads);
+                    assert!(
+                        found.bits() == whole.bits(),
+                        "{sizes:?}, {name}, {input:?}, {threads} threads on {}",
+                        host.kernel.name
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_layer_of_given_data_is_right() {
+    for host in hosts() {
+        for sizes @ [rows, inputs, outputs] in LAYERS {
+            let (x, w, d) = (picture(PATTERNS[3].1, sizes), numbers(2, inputs * outputs), numbers(3, rows * outputs));
+            let sum = |n: usize, f: &dyn Fn(usize) -> f32| (0..n).map(|i| f64::from(f(i))).sum::<f64>();
+            let found = run(sizes, Input::Rows, &x, &w, &host, 2);
+            for (i, &y) in found.y.iter().enumerate() {
+                let (row, column) = (i / outputs, i % outputs);
+                let wanted = sum(inputs, &|k| x[row * inputs + k] * w[k * outputs + column]).tanh();
+                assert!((f64::from(y) - wanted).abs() < 1e-4, "{sizes:?} on {}: {y}, {wanted}", host.kernel.name);
+            }
+            for (i, &new) in found.w.iter().enumerate() {
+                let (row, column) = (i / outputs, i % outputs);
+                let gradient = sum(rows, &|k| x[k * inputs + row] * d[k * outputs + column]);
+                let wanted = f64::from(w[i]) - 0.125 * gradient;
+                assert!((f64::from(new) - wanted).abs() < 1e-4, "{sizes:?} on {}: {new}, {wanted}", host.kernel.name);
+            }
+        }
+    }
+}
+
+/// What tells that products are left out: a weight that is not a number shows only where something other than 0 meets it.
+#[test]
+fn what_meets_only_zeros_is_not_computed() {
+    let [rows, inputs, outputs] = LAYERS[0];
+    let x = picture(PATTERNS[2].1, LAYERS[0]);
+    let mut w = numbers(2, inputs * outputs);
+    // Column 0 of the data is black.
+    w[..outputs].fill(f32::NAN);
+    for host in hosts() {
+        let unknown = |input| run(LAYERS[0], input, &x, &w, &host, 2).y.iter().filter(|y| y.is_nan()).count();
+        assert_eq!(unknown(Input::Computed), rows * outputs, "{}", host.kernel.name);
+        for input in [Input::Rows, Input::Columns] {
+            let wanted = if host.kernel.picked.is_some() { 0 } else { rows * outputs };
+            assert_eq!(unknown(input), wanted, "{input:?} on {}", host.kernel.name);
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_weights_stays_with_its_tasks() {
+    for host in hosts() {
+        let plan = plan(LAYERS[0], Input::Rows, &host);
+        let products = plan.kernels.iter().filter_map(|k| if let Kind::Tiles(t, _) = &k.kind { Some(t) } else { None });
+        let (own, shared): (Vec<_>, Vec<_>) = products.partition(|t| plan.buffers[t.c.index()].home == Home::Task);
+        assert_eq!(own.iter().map(|t| t.label.as_str()).collect::<Vec<_>>(), ["dot 784x128x48"]);
+        assert_eq!(shared.iter().map(|t| t.label.as_str()).collect::<Vec<_>>(), ["dot 128x784x48"]);
+        assert!(own[0].given && shared[0].given);
+    }
+}
