@@ -5,9 +5,8 @@
 
 use super::TileArgs;
 
-/// A tile that has gaps in fewer of its products is computed as a whole: finding its products one by one takes time, too.
-const FEWEST: usize = 4;
-
+/// A tile where fewer than one in so many products is a gap is computed as a whole: finding its products one by one takes time, too.
+const ONE_IN: usize = 4;
 /// A list has room for so many more than its products.
 const MORE: usize = 8;
 
@@ -40,7 +39,7 @@ impl Gaps {
         let start = self.counts.len() * self.room;
         self.left.resize(start + self.room, 0);
         let count = find(self.left[start..].as_mut_ptr());
-        self.counts.push((k - count > k / FEWEST).then_some(count));
+        self.counts.push((k - count > k / ONE_IN).then_some(count));
     }
 
     /// Whether the first tile has many: otherwise the others need not be looked at.

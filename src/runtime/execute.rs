@@ -358,7 +358,7 @@ impl Executable {
                 let last = nest.dims[nest.dims.len() - 1].size;
                 let rows = row..(row + rows).min(nest.dims[0].size);
                 // SAFETY: the ranges lie inside the nest's loops.
-                unsafe { self.nest(kernel, work, rows, column..(column + columns).min(last)) };
+                unsafe { self.nest(kernel, &work.pointers, rows, column..(column + columns).min(last)) };
             }
             (Kind::Border(b), _) => {
                 let block: usize = b.shape[1..].iter().product();
@@ -395,7 +395,7 @@ impl Executable {
                     };
                     let width = self.kernel.columns;
                     // SAFETY: exactly the rows and columns of this task, whose product is complete.
-                    unsafe { self.nest(kernel, work, rows, task.panels.start * width..task.panels.end * width) };
+                    unsafe { self.nest(kernel, &work.pointers, rows, task.panels.start * width..task.panels.end * width) };
                 }
             }
             (Kind::Narrow(j, epilogue), Tasks::Narrow(tasks)) => {
@@ -410,7 +410,7 @@ impl Executable {
                     };
                     let columns = 0..nest.dims[nest.dims.len() - 1].size;
                     // SAFETY: exactly the rows of this task, whose product is complete.
-                    unsafe { self.nest(kernel, work, rows, columns) };
+                    unsafe { self.nest(kernel, &work.pointers, rows, columns) };
                 }
             }
             // SAFETY: the buffers are those the filter gradient describes, and the CPU was asked before the kernel was chosen.
@@ -443,7 +443,7 @@ impl Executable {
                     None => run_tiles(t, &self.kernel, task, Operands { a, b, c }, &mut ahead),
                 }
                 if epilogue.is_some() {
-                    self.call(kernel, pointers, rows.clone(), columns.clone());
+                    self.nest(kernel, pointers, rows.clone(), columns.clone());
                 }
             }
         };
@@ -461,15 +461,8 @@ impl Executable {
     }
 
     /// # Safety
-    /// The ranges lie inside the nest's loops and are this task's to write.
-    unsafe fn nest(&self, kernel: usize, work: &Work, rows: Range<usize>, columns: Range<usize>) {
-        // SAFETY: passed on from the caller.
-        unsafe { self.call(kernel, &work.pointers, rows, columns) }
-    }
-
-    /// # Safety
-    /// As [`Executable::nest`]; `pointers` are those of the nest's accesses.
-    unsafe fn call(&self, kernel: usize, pointers: &[*mut f32], rows: Range<usize>, columns: Range<usize>) {
+    /// The ranges lie inside the nest's loops and are this task's to write; `pointers` are those of the nest's accesses.
+    unsafe fn nest(&self, kernel: usize, pointers: &[*mut f32], rows: Range<usize>, columns: Range<usize>) {
         let function: Option<NestFn> = self.compiled.functions[kernel];
         if let Some(f) = function {
             // SAFETY: the function was compiled from this kernel's nest.
