@@ -34,6 +34,13 @@ pub struct Task {
     pub grid_rows: usize,
 }
 
+impl Task {
+    /// What it takes, relative to other tasks of the product.
+    pub fn size(&self) -> usize {
+        self.images.len() * self.phases.len() * self.rows.len() * self.panels.len()
+    }
+}
+
 /// Operations of a task, roughly.
 const TASK_FLOPS: usize = 1_000_000;
 /// Elements of the right operand of a task, roughly: where rows are few, reading it is what takes time.

@@ -32,6 +32,13 @@ pub struct NarrowTask {
     pub rows: Range<usize>,
 }
 
+impl NarrowTask {
+    /// What it takes, relative to other tasks of the convolution.
+    pub fn size(&self) -> usize {
+        self.images.len() * self.rows.len()
+    }
+}
+
 /// The tasks of `n`; whether images may be cut depends on what follows.
 pub fn narrow_tasks(n: &Narrow, cut: bool) -> Vec<NarrowTask> {
     let (rows, [up, _]) = (n.result[0], n.axes.each_ref().map(|a| a.stride));

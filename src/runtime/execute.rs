@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::denormals::FlushToZero;
+use super::lanes::{Lanes, Progress, Share};
 use super::team::{Team, wait_until};
 use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
@@ -17,7 +18,9 @@ use crate::schedule::tiles::Tiles;
 use crate::schedule::{BufferId, Home, Kind, Plan};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Operations that take as long as moving a byte, roughly.
+const FLOPS_FOR_BYTE: usize = 2;
 
 /// What the graphs of a program share: persistent tensors, and what is given for each run.
 pub struct Memory {
@@ -81,6 +84,8 @@ pub struct Executable {
     literals: Vec<Buffer>,
     work: Vec<Work>,
     stages: Vec<Stage>,
+    /// How many seats their lanes are for.
+    seats: usize,
     /// Stages of lasting kernels.
     lasting: usize,
     /// The changes of the memory when they last ran.
@@ -119,26 +124,22 @@ impl Tasks {
             Tasks::Narrow(tasks) => tasks.len(),
         }
     }
-}
 
-/// Kernels that may run at the same time, with how many tasks stand before each.
-struct Stage {
-    kernels: Range<usize>,
-    /// First task of each kernel, and their total at the end.
-    starts: Vec<usize>,
-}
-
-impl Stage {
-    fn tasks(&self) -> usize {
-        self.starts[self.starts.len() - 1]
+    /// What each takes, relative to the others.
+    fn sizes(&self) -> Vec<usize> {
+        match self {
+            Tasks::Nest { count, .. } | Tasks::Count(count) => vec![1; *count],
+            Tasks::Product(job) => job.tasks.iter().map(Task::size).collect(),
+            Tasks::Winograd(tasks) => tasks.iter().map(WinogradTask::size).collect(),
+            Tasks::Narrow(tasks) => tasks.iter().map(NarrowTask::size).collect(),
+        }
     }
 }
 
-/// How far a stage has come in a run: the next task nobody has claimed, and the number of tasks done.
-#[derive(Default)]
-struct Progress {
-    next: AtomicUsize,
-    done: AtomicUsize,
+/// Kernels that may run at the same time.
+struct Stage {
+    kernels: Range<usize>,
+    lanes: Lanes,
 }
 
 impl Executable {
@@ -177,12 +178,13 @@ impl Executable {
             literals,
             work: Vec::new(),
             stages: Vec::new(),
+            seats: 1,
             lasting: 0,
             prepared: None,
             updates: false,
         };
         e.work = e.plan.kernels.iter().map(|k| e.bind(&k.kind, memory)).collect();
-        e.stages = e.stages();
+        e.stages = e.stages(1);
         e.lasting = e.stages.iter().filter(|s| s.kernels.start < e.plan.lasting).count();
         let written = e.plan.kernels.iter().flat_map(|k| &k.writes);
         e.updates = written.into_iter().any(|b| matches!(e.plan.buffers[b.index()].home, Home::State(_)));
@@ -270,19 +272,19 @@ impl Executable {
         }
     }
 
-    fn stages(&self) -> Vec<Stage> {
+    fn stages(&self, seats: usize) -> Vec<Stage> {
         let mut stages: Vec<Stage> = Vec::new();
         let kernels = &self.plan.kernels;
         let mut first = 0;
         while first < kernels.len() {
-            let mut end = first;
-            let mut starts = vec![0];
-            while end < kernels.len() && kernels[end].stage == kernels[first].stage {
-                starts.push(starts[starts.len() - 1] + self.work[end].tasks.count());
-                end += 1;
-            }
-            stages.push(Stage { kernels: first..end, starts });
-            first = end;
+            let same = kernels[first..].iter().take_while(|k| k.stage == kernels[first].stage).count();
+            let range = first..first + same;
+            let share = |k: usize| {
+                let work = kernels[k].work(self.kernel.columns);
+                Share { tasks: self.work[k].tasks.sizes(), cost: work.flops() / FLOPS_FOR_BYTE + work.moved() + 1 }
+            };
+            stages.push(Stage { kernels: range.clone(), lanes: Lanes::new(&range.map(share).collect::<Vec<_>>(), seats) });
+            first += same;
         }
         stages
     }
@@ -293,39 +295,37 @@ impl Executable {
         memory.changes += u64::from(self.updates);
         let first = if self.prepared == Some(memory.changes) { self.lasting } else { 0 };
         self.prepared = Some(memory.changes);
+        if self.seats != team.threads() {
+            self.seats = team.threads();
+            self.stages = self.stages(self.seats);
+        }
         let stages = &self.stages[first..];
-        let progress: Vec<Progress> = stages.iter().map(|_| Progress::default()).collect();
+        let progress: Vec<Progress> = stages.iter().map(|s| s.lanes.progress()).collect();
         let this = &*self;
-        if stages.iter().all(|s| s.tasks() == 1) {
+        if stages.iter().all(|s| s.lanes.count() == 1) {
             // There is nothing to share: waking the others takes longer than many a small plan.
-            this.work_through(stages, &progress);
+            this.work_through(stages, &progress, 0);
         } else {
-            team.run(&|| this.work_through(stages, &progress));
+            team.run(&|seat| this.work_through(stages, &progress, seat));
         }
     }
 
-    /// One thread's part of a run: whatever task is free, stage by stage. A stage is over when its tasks are done, whoever did them: a thread that
+    /// One thread's part of a run: its own lane and then whatever task is free, stage by stage. A stage is over when its tasks are done, whoever did them: a thread that
     /// the system has put aside between two tasks keeps nobody waiting.
-    fn work_through(&self, stages: &[Stage], progress: &[Progress]) {
+    fn work_through(&self, stages: &[Stage], progress: &[Progress], seat: usize) {
         let _flush = FlushToZero::enter();
-        for (stage, Progress { next, done }) in stages.iter().zip(progress) {
-            let total = stage.tasks();
+        for (stage, progress) in stages.iter().zip(progress) {
             let mut mine = 0;
-            loop {
-                let task = next.fetch_add(1, Ordering::Relaxed);
-                if task >= total {
-                    break;
-                }
-                let k = stage.starts.partition_point(|&s| s <= task) - 1;
+            while let Some((kernel, task)) = stage.lanes.claim(progress, seat) {
                 // SAFETY: each task is claimed once, and all of the stages before are done.
-                unsafe { self.task(stage.kernels.start + k, task - stage.starts[k]) };
+                unsafe { self.task(stage.kernels.start + kernel, task) };
                 mine += 1;
             }
             // Release what this thread wrote; go on when everything is there.
             if mine > 0 {
-                done.fetch_add(mine, Ordering::AcqRel);
+                progress.add(mine);
             }
-            wait_until(|| done.load(Ordering::Acquire) == total);
+            wait_until(|| progress.done() == stage.lanes.count());
         }
     }
 

@@ -20,13 +20,14 @@ const CLOSED: usize = 1 << (usize::BITS - 1);
 struct Door(AtomicUsize);
 
 impl Door {
-    /// Whether the door was open and fewer than `most` were inside; who entered must [`Door::leave`].
-    fn enter(&self, most: usize) -> bool {
-        let open = self.0.fetch_add(1, Ordering::Acquire) < most;
-        if !open {
+    /// How many were inside before, if the door was open and they were fewer than `most`; who entered must [`Door::leave`].
+    fn enter(&self, most: usize) -> Option<usize> {
+        let inside = self.0.fetch_add(1, Ordering::Acquire);
+        if inside >= most {
             self.0.fetch_sub(1, Ordering::Relaxed);
+            return None;
         }
-        open
+        Some(inside)
     }
 
     fn leave(&self) {
@@ -62,7 +63,7 @@ impl Drop for Closing<'_> {
 #[derive(Clone, Copy)]
 struct Job {
     work: *const (),
-    run: unsafe fn(*const ()),
+    run: unsafe fn(*const (), usize),
 }
 
 // SAFETY: jobs are made of work that several threads may run at once.
@@ -70,9 +71,9 @@ unsafe impl Send for Job {}
 
 /// # Safety
 /// `work` points to an `F`.
-unsafe fn run<F: Fn()>(work: *const ()) {
+unsafe fn run<F: Fn(usize)>(work: *const (), seat: usize) {
     // SAFETY: passed on from the caller.
-    unsafe { (*work.cast::<F>())() }
+    unsafe { (*work.cast::<F>())(seat) }
 }
 
 /// Where work is made known.
@@ -117,10 +118,12 @@ impl Board {
             while let Some(turn) = self.next(seen) {
                 seen = turn;
                 let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if let Some((door, job)) = work.filter(|(door, _)| door.enter(most)) {
+                if let Some((door, job)) = work
+                    && let Some(before) = door.enter(most)
+                {
                     let _inside = Inside(&door);
                     // SAFETY: the work lives until the door is closed, which waits for this thread to leave.
-                    unsafe { (job.run)(job.work) };
+                    unsafe { (job.run)(job.work, before + 1) };
                 }
             }
             // Who posts work now either no longer counts on this thread, or is seen here.
@@ -159,8 +162,8 @@ impl Team {
     }
 
     /// Runs `work` on this thread, and on others of the team that come while this one is at it. What has to be done must get done whoever
-    /// comes.
-    pub fn run<F: Fn() + Sync>(&self, work: &F) {
+    /// comes. Each is given the number of its seat, less than [`Team::threads`]: this thread has seat 0, others the next ones as they come.
+    pub fn run<F: Fn(usize) + Sync>(&self, work: &F) {
         let most = self.threads() - 1;
         let door = Arc::new(Door(AtomicUsize::new(0)));
         let closing = Closing(&door);
@@ -172,7 +175,7 @@ impl Team {
                 self.pool.spawn(move || board.help(turn.wrapping_sub(1), most));
             }
         }
-        work();
+        work(0);
         drop(closing);
     }
 }

@@ -59,6 +59,14 @@ pub struct WinogradTask {
     pub gradient: Option<Range<usize>>,
 }
 
+impl WinogradTask {
+    /// What it takes, relative to other tasks of the convolution.
+    pub fn size(&self) -> usize {
+        let inputs = self.gradient.as_ref().map_or(1, Range::len);
+        self.images.len() * self.rows.len() * self.panels.len() * self.parts.len() * inputs
+    }
+}
+
 /// The tasks of the main stage; `followed` says that something runs behind each on whole images.
 pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel, followed: bool) -> Vec<WinogradTask> {
     let panels = w.outputs / kernel.columns;
