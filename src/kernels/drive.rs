@@ -49,11 +49,16 @@ const TASK_READS: usize = 64 * 1024;
 const ENOUGH_TASKS: usize = 8;
 /// Most tasks of a product.
 const MOST_TASKS: usize = 64;
+/// Elements of packed panels that stay in the second-level cache.
+const HELD_PANELS: usize = 32 * 1024;
+/// Fewest tasks that rows alone are cut into.
+const FEW_TASKS: usize = 4;
 /// Elements of the left operand that a task walks for each panel; they should stay in the second-level cache.
 const CACHED: usize = 96 * 1024;
 /// Most rows of a task that copies its left operand.
 const COPIED_ROWS: usize = 96;
-/// Most panels of such a task, where there is a choice.
+/// Fewest and most panels of such a task, where there is a choice.
+const FEW_COPIED_PANELS: usize = 8;
 const COPIED_PANELS: usize = 12;
 /// How many `k` it copies at a time: the copy stays in the second-level cache.
 const COPIED_DEPTH: usize = 256;
@@ -97,6 +102,12 @@ fn chunks(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len.div_ceil(size)).map(move |i| i * size..((i + 1) * size).min(len))
 }
 
+/// `parts` ranges of about the same length; fewer if `len` is less.
+fn even(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = parts.clamp(1, len.max(1));
+    (0..parts).map(move |i| i * len / parts..(i + 1) * len / parts)
+}
+
 impl TileJob {
     /// Cuts `t` for a micro-kernel. `by_column` says that what follows the product may be run on a range of
     /// its columns.
@@ -120,13 +131,15 @@ impl TileJob {
         }
         if t.rows_are_neighbours() {
             // Every task reads the whole right operand: few rows would make it wait for memory.
-            let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len());
+            let apart = if t.sum_images { 1 } else { t.images };
+            let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len() * apart);
             let row_parts = rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24)));
-            let parts = row_parts * t.phases.len();
+            let parts = row_parts * t.phases.len() * apart;
             // Each copies what it reads, so that many narrow ones would copy the same; what a wide one makes and what follows it reads
             // should stay in cache.
             let copies = wanted.min(2 * ENOUGH_TASKS).div_ceil(parts).max(panels.div_ceil(COPIED_PANELS));
-            let panel_parts = if by_column { copies.min(wanted.div_ceil(parts)).min(panels) } else { 1 };
+            let most = panels.div_ceil(FEW_COPIED_PANELS);
+            let panel_parts = if by_column { copies.min(wanted.div_ceil(parts)).min(most) } else { 1 };
             let images: Vec<Range<usize>> =
                 if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
             for images in images {
@@ -158,12 +171,17 @@ impl TileJob {
             }
         } else {
             // Columns are cut first: a panel that stays in cache while all rows pass over it is read once. Rows that do not stay there
-            // themselves should not pass over many.
+            // themselves should not pass over many. Where all panels stay in cache, rows are cut first, as those of what comes before and
+            // after are.
             let grid: usize = t.phases.iter().map(|p| p.ny * p.nx).max().unwrap_or(0);
             let most = if t.shapes[0].iter().product::<usize>() > CACHED { 4 } else { panels };
-            let column_parts = if by_column { wanted.min(panels).min(most) } else { 1 };
-            let row_parts = (wanted / column_parts).min(rows.div_ceil(if grid == rows { 12 } else { 1 })).max(1);
-            for rows in chunks(rows, row_parts) {
+            let most_rows = rows.div_ceil(if grid == rows { 12 } else { 1 });
+            let few = grid == rows && read <= HELD_PANELS && most_rows >= FEW_TASKS;
+            let column_parts = if by_column && !few { wanted.min(panels).min(most) } else { 1 };
+            let row_parts = (wanted / column_parts).min(most_rows).max(1);
+            let height = if grid == rows { kernel.rows } else { 1 };
+            for tiles in even(rows.div_ceil(height), if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 }) {
+                let rows = tiles.start * height..(tiles.end * height).min(rows);
                 for panels in chunks(panels, column_parts) {
                     tasks.push(Task { images: 0..1, phases: phases.clone(), rows: rows.clone(), panels, grid_rows });
                 }

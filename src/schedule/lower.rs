@@ -19,7 +19,10 @@ pub fn run(graph: &Graph) -> Graph {
             Role::Forward | Role::FilterGrad => pad_big(b, c, args),
             Role::InputGrad => pad_small(b, c, args),
         },
-        Op::Dot { ta, tb } => thin_product(b, args[0], args[1], *ta, *tb),
+        Op::Dot { ta, tb } => {
+            let thin = thin_product(b, args[0], args[1], *ta, *tb);
+            thin.or_else(|| if *ta && !*tb { in_halves(b, args[0], args[1]) } else { None })
+        }
         _ => None,
     });
     lowered.with_outputs(|graph, o| match o.sink {
@@ -64,6 +67,9 @@ fn thin_product(b: &mut Builder, x: Value, y: Value, ta: bool, tb: bool) -> Opti
         let sum = b.sum(products, &[k]);
         return Some(b.reshape(sum, &[rows, 1]));
     }
+    if ta && !tb && rows.min(columns) <= FEW_PRODUCTS {
+        return Some(thin_gradient(b, x, y));
+    }
     if depth > FEW_PRODUCTS || rows == 1 {
         return None;
     }
@@ -77,6 +83,44 @@ fn thin_product(b: &mut Builder, x: Value, y: Value, ta: bool, tb: bool) -> Opti
     });
     let products: Vec<Value> = products.collect();
     products.into_iter().reduce(|sum, p| b.add(sum, p))
+}
+
+/// `x` transposed times `y`, where one of them has few columns: for each of these, the rows of the other are added up times its elements.
+/// A bias has such a sum, too, and one loop takes all of them.
+fn thin_gradient(b: &mut Builder, x: Value, y: Value) -> Value {
+    let (left, right) = (b.shape(x)[1], b.shape(y)[1]);
+    let (few, many) = if left <= right { (x, y) } else { (y, x) };
+    let shape = b.shape(many).to_vec();
+    let column = |b: &mut Builder, i: usize| {
+        let factors = b.slice_axis(few, 1, i, 1);
+        let factors = b.broadcast(factors, &shape);
+        let products = b.mul(many, factors);
+        b.sum(products, &[0])
+    };
+    let rows: Vec<Value> = (0..left.min(right)).map(|i| column(b, i)).collect();
+    let sums = if rows.len() == 1 { rows[0] } else { b.concat(0, &rows) };
+    if left <= right { sums } else { b.transpose(sums, &[1, 0]) }
+}
+
+/// Examples that are worth a sum of their own, and elements of a sum that is small enough.
+const MANY_EXAMPLES: usize = 128;
+const SMALL_SUM: usize = 32 * 1024;
+
+/// `x` transposed times `y`, with rows for many examples: each half of these has its product. What one thread made of half of the examples it
+/// reads again itself, and others read the sum alone.
+fn in_halves(b: &mut Builder, x: Value, y: Value) -> Option<Value> {
+    let (&[examples, rows], &[_, columns]) = (b.shape(x), b.shape(y)) else { return None };
+    let half = examples / 2;
+    if half < MANY_EXAMPLES || examples != 2 * half || rows * columns > SMALL_SUM {
+        return None;
+    }
+    let [x, y] = [(x, rows), (y, columns)].map(|(v, n)| b.reshape(v, &[2, half, n]));
+    let products = b.dot(x, y, true, false);
+    let [first, second] = [0, 1].map(|i| {
+        let product = b.slice_axis(products, 0, i, 1);
+        b.reshape(product, &[rows, columns])
+    });
+    Some(b.add(first, second))
 }
 
 /// A 1x1 convolution is a matrix product over pixels.
