@@ -37,7 +37,7 @@ pub struct Emitted {
 }
 
 /// Operations in a task, roughly: small enough to share among threads, large enough to be worth it.
-const TASK: usize = 1 << 17;
+const TASK: usize = 1 << 16;
 /// As many tasks of a kernel as keep most machines busy.
 const ENOUGH_TASKS: usize = 16;
 /// Fewer tasks of a kernel leave most machines idle.
