@@ -146,26 +146,71 @@ fn gaps_in_given_data_change_no_bit() {
     }
 }
 
+/// Whether a layer does what 64-bit arithmetic says.
+fn assert_right(sizes @ [rows, inputs, outputs]: [usize; 3], input: Input, x: &[f32], host: &Host) {
+    let (w, d) = (numbers(2, inputs * outputs), numbers(3, rows * outputs));
+    let sum = |n: usize, f: &dyn Fn(usize) -> f32| (0..n).map(|i| f64::from(f(i))).sum::<f64>();
+    let found = run(sizes, input, x, &w, host, 2);
+    for (i, &y) in found.y.iter().enumerate() {
+        let (row, column) = (i / outputs, i % outputs);
+        let wanted = sum(inputs, &|k| x[row * inputs + k] * w[k * outputs + column]).tanh();
+        assert!((f64::from(y) - wanted).abs() < 1e-4, "{sizes:?} on {}: {y}, {wanted}", host.kernel.name);
+    }
+    for (i, &new) in found.w.iter().enumerate() {
+        let (row, column) = (i / outputs, i % outputs);
+        let gradient = sum(rows, &|k| x[k * inputs + row] * d[k * outputs + column]);
+        let wanted = f64::from(w[i]) - 0.125 * gradient;
+        assert!((f64::from(new) - wanted).abs() < 1e-4, "{sizes:?} on {}: {new}, {wanted}", host.kernel.name);
+    }
+}
+
 #[test]
 fn a_layer_of_given_data_is_right() {
     for host in hosts() {
-        for sizes @ [rows, inputs, outputs] in LAYERS {
-            let (x, w, d) = (picture(PATTERNS[3].1, sizes), numbers(2, inputs * outputs), numbers(3, rows * outputs));
-            let sum = |n: usize, f: &dyn Fn(usize) -> f32| (0..n).map(|i| f64::from(f(i))).sum::<f64>();
-            let found = run(sizes, Input::Rows, &x, &w, &host, 2);
-            for (i, &y) in found.y.iter().enumerate() {
-                let (row, column) = (i / outputs, i % outputs);
-                let wanted = sum(inputs, &|k| x[row * inputs + k] * w[k * outputs + column]).tanh();
-                assert!((f64::from(y) - wanted).abs() < 1e-4, "{sizes:?} on {}: {y}, {wanted}", host.kernel.name);
-            }
-            for (i, &new) in found.w.iter().enumerate() {
-                let (row, column) = (i / outputs, i % outputs);
-                let gradient = sum(rows, &|k| x[k * inputs + row] * d[k * outputs + column]);
-                let wanted = f64::from(w[i]) - 0.125 * gradient;
-                assert!((f64::from(new) - wanted).abs() < 1e-4, "{sizes:?} on {}: {new}, {wanted}", host.kernel.name);
+        for sizes in LAYERS {
+            assert_right(sizes, Input::Rows, &picture(PATTERNS[3].1, sizes), &host);
+        }
+    }
+}
+
+/// Layers of many examples, with few and many inputs and outputs.
+const MANY: [[usize; 3]; 8] =
+    [[512, 128, 128], [256, 2, 128], [256, 128, 2], [600, 4, 3], [258, 5, 7], [257, 6, 9], [300, 1, 16], [270, 24, 40]];
+
+#[test]
+fn the_gradient_over_many_examples_is_right() {
+    for host in hosts() {
+        for sizes @ [_, inputs, outputs] in MANY {
+            let x = picture(PATTERNS[0].1, sizes);
+            assert_right(sizes, Input::Computed, &x, &host);
+            let w = numbers(2, inputs * outputs);
+            let one = run(sizes, Input::Computed, &x, &w, &host, 1).bits();
+            for threads in [2, 3] {
+                assert!(run(sizes, Input::Computed, &x, &w, &host, threads).bits() == one, "{sizes:?}, {threads} threads");
             }
         }
     }
+}
+
+#[test]
+fn halves_of_many_examples_have_products_of_their_own() {
+    let host = Host::native().expect("this machine is supported");
+    // Labels of the products of a plan, and how many there are of each.
+    let products = |sizes| {
+        let plan = plan(sizes, Input::Computed, &host);
+        let product =
+            |k: &ganc::schedule::Kernel| if let Kind::Tiles(t, _) = &k.kind { Some((t.label.clone(), t.images)) } else { None };
+        plan.kernels.iter().filter_map(product).collect::<Vec<_>>()
+    };
+    let named = |products: &[(&str, usize)]| products.iter().map(|&(label, n)| (label.to_string(), n)).collect::<Vec<_>>();
+    let mut found = products(MANY[0]);
+    found.sort_unstable();
+    assert_eq!(found, named(&[("dot 128x256x128", 2), ("dot 512x128x128", 1)]));
+    // Few columns: sums in a loop. An odd number of examples: one product.
+    assert_eq!(products(MANY[2]), named(&[("dot 256x128x2", 1)]));
+    let mut found = products(MANY[5]);
+    found.sort_unstable();
+    assert_eq!(found, named(&[("dot 257x6x9", 1), ("dot 6x257x9", 1)]));
 }
 
 /// What tells that products are left out: a weight that is not a number shows only where something other than 0 meets it.

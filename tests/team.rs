@@ -26,7 +26,7 @@ fn every_task_is_done_once() {
         assert_eq!(team.threads(), threads);
         for run in 0..2000 {
             let (next, done) = (AtomicUsize::new(0), [const { AtomicUsize::new(0) }; 7]);
-            team.run(&|| {
+            team.run(&|_| {
                 claim(&next, done.len(), |task| done[task].store(done[task].load(Ordering::Relaxed) + 1, Ordering::Relaxed))
             });
             let done = done.map(AtomicUsize::into_inner);
@@ -41,7 +41,7 @@ fn runs_that_follow_one_another_and_runs_that_do_not_are_shared() {
     for pause in [0, 20] {
         let who = Mutex::new(HashSet::<ThreadId>::new());
         // Whoever is first waits for a second one.
-        let wait_for_two = || {
+        let wait_for_two = |_: usize| {
             who.lock().expect("nobody panics").insert(thread::current().id());
             let start = Instant::now();
             while who.lock().expect("nobody panics").len() < 2 && start.elapsed() < Duration::from_secs(20) {
@@ -62,7 +62,7 @@ fn nobody_works_when_a_run_is_over() {
     let team = Team::new(3).expect("threads start");
     for _ in 0..500 {
         let inside = AtomicUsize::new(0);
-        team.run(&|| {
+        team.run(&|_| {
             inside.fetch_add(1, Ordering::SeqCst);
             thread::yield_now();
             inside.fetch_sub(1, Ordering::SeqCst);
@@ -75,7 +75,7 @@ fn nobody_works_when_a_run_is_over() {
 fn never_more_threads_than_the_team_has() {
     let team = Team::new(2).expect("threads start");
     let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let work = || {
+    let work = |_: usize| {
         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         thread::sleep(Duration::from_micros(300));
         inside.fetch_sub(1, Ordering::SeqCst);
@@ -88,14 +88,34 @@ fn never_more_threads_than_the_team_has() {
 fn a_panic_of_the_caller_leaves_a_team_that_works() {
     let team = Team::new(2).expect("threads start");
     let caller = thread::current().id();
-    let fails = || assert!(thread::current().id() != caller, "the caller fails");
+    let fails = |_: usize| assert!(thread::current().id() != caller, "the caller fails");
     assert!(catch_unwind(AssertUnwindSafe(|| team.run(&fails))).is_err());
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
-    team.run(&|| {
+    team.run(&|_| {
         claim(&next, 100, |_| {
             done.fetch_add(1, Ordering::Relaxed);
         })
     });
     assert_eq!(done.into_inner(), 100);
+}
+
+#[test]
+fn each_thread_has_a_seat_of_its_own() {
+    let team = Team::new(3).expect("threads start");
+    let mut together = 0;
+    for _ in 0..500 {
+        let taken = [const { AtomicUsize::new(0) }; 3];
+        let caller = thread::current().id();
+        team.run(&|seat| {
+            assert_eq!(seat == 0, thread::current().id() == caller);
+            assert_eq!(taken[seat].fetch_add(1, Ordering::SeqCst), 0, "seat {seat} is taken");
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_micros(200) {
+                thread::yield_now();
+            }
+        });
+        together += usize::from(taken.iter().filter(|t| t.load(Ordering::SeqCst) == 1).count() > 1);
+    }
+    assert!(together > 0, "nobody ever came to help");
 }

@@ -7,7 +7,7 @@
 mod buffer;
 mod denormals;
 mod execute;
-mod lanes;
+pub mod lanes;
 pub mod random;
 mod team;
 
