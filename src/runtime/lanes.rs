@@ -1,8 +1,9 @@
 //! Who does which tasks of a stage.
 //!
 //! A team has as many seats as threads, and each seat its lane through every stage: its share of each kernel's tasks, in order. Kernels are
-//! shared alike, so that what a thread reads is mostly what it wrote itself a stage ago and its own cache still holds: fetching a line from a
-//! distant core takes as long as a hundred multiplications. Who is done with its own lane takes from the ends of the others.
+//! shared alike, so that what a thread reads is mostly what it wrote itself a stage ago and its own cache still holds: to fetch a line from a
+//! core that does not share a cache may take as long as a thousand multiplications. Who is done with its own lane takes from the ends of the
+//! others.
 //!
 //! A task is claimed once. Who claims it makes no difference to what it computes.
 

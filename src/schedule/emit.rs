@@ -425,7 +425,7 @@ fn touched(nest: &Nest) -> (Vec<BufferId>, Vec<BufferId>) {
 /// How a nest is cut, by its shape alone.
 fn split(nest: &Nest) -> Split {
     let (first, last) = (nest.dims[0].size, nest.dims[nest.dims.len() - 1]);
-    // As many for two threads, or four.
+    // A power of two, so that two threads, or four, get the same rows of each nest.
     let tasks = (nest.points() * nest.cost() / TASK).clamp(1, MOST_TASKS).next_power_of_two();
     let rows = first.div_ceil(tasks.min(first));
     let row_tasks = first.div_ceil(rows);
