@@ -144,15 +144,16 @@ impl TileJob {
                 if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
             for images in images {
                 for phase in 0..t.phases.len() {
-                    // Whole tiles, but for the last.
-                    for tiles in chunks(rows.div_ceil(kernel.rows), row_parts) {
-                        let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(rows);
-                        for panels in chunks(panels, panel_parts) {
+                    // Columns first: weights are shared out to be updated as they were to be multiplied by.
+                    for panels in chunks(panels, panel_parts) {
+                        // Whole tiles, but for the last.
+                        for tiles in chunks(rows.div_ceil(kernel.rows), row_parts) {
+                            let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(rows);
                             tasks.push(Task {
                                 images: images.clone(),
                                 phases: phase..phase + 1,
-                                rows: rows.clone(),
-                                panels,
+                                rows,
+                                panels: panels.clone(),
                                 grid_rows,
                             });
                         }
