@@ -310,8 +310,8 @@ impl Executable {
         }
     }
 
-    /// One thread's part of a run: its own lane and then whatever task is free, stage by stage. A stage is over when its tasks are done, whoever did them: a thread that
-    /// the system has put aside between two tasks keeps nobody waiting.
+    /// One thread's part of a run: its own lane and then whatever task is free, stage by stage. A stage is over when its tasks are done, whoever
+    /// did them: a thread that the system has put aside between two tasks keeps nobody waiting.
     fn work_through(&self, stages: &[Stage], progress: &[Progress], seat: usize) {
         let _flush = FlushToZero::enter();
         for (stage, progress) in stages.iter().zip(progress) {
