@@ -138,33 +138,48 @@ macro_rules! product {
     };
 }
 
+/// The text of the loop over products, four at a time and then one by one: four products and the step behind them, one and its step.
+macro_rules! loops {
+    ([$($product:expr),*], $four:literal, $one:expr, $step:literal) => {
+        concat!(
+            "test {fours}, {fours}\n",
+            "jz 3f\n",
+            ".p2align 5\n",
+            "2:\n",
+            $($product,)*
+            $four,
+            "dec {fours}\n",
+            "jnz 2b\n",
+            "3:\n",
+            "test {ones}, {ones}\n",
+            "jz 5f\n",
+            "4:\n",
+            $one,
+            $step,
+            "dec {ones}\n",
+            "jnz 4b\n",
+            "5:\n",
+        )
+    };
+}
+
 /// [`along`] for the rows in the list.
 macro_rules! each_along {
     ([$low:ident $high:ident $a:ident $b:ident $k:ident]
         [$(($row:tt $z0:tt $z1:tt $x:tt $p:tt $beside:tt))*]) => {
         std::arch::asm!(
-            "test {fours}, {fours}",
-            "jz 3f",
-            ".p2align 5",
-            "2:",
-            product!("{b} - 128", "{i}", [$(($z0 $z1 $x $p))*]),
-            product!("{b} - 64", "{i} + 4", [$(($z0 $z1 $x $p))*]),
-            product!("{b}", "{i} + 8", [$(($z0 $z1 $x $p))*]),
-            product!("{b} + 64", "{i} + 12", [$(($z0 $z1 $x $p))*]),
-            "add {i}, 16",
-            "sub {b}, -256",
-            "dec {fours}",
-            "jnz 2b",
-            "3:",
-            "test {ones}, {ones}",
-            "jz 5f",
-            "4:",
-            product!("{b} - 128", "{i}", [$(($z0 $z1 $x $p))*]),
-            "add {i}, 4",
-            "add {b}, 64",
-            "dec {ones}",
-            "jnz 4b",
-            "5: /* {p1} {p2} {p3} {p4} {p5} */",
+            loops!(
+                [
+                    product!("{b} - 128", "{i}", [$(($z0 $z1 $x $p))*]),
+                    product!("{b} - 64", "{i} + 4", [$(($z0 $z1 $x $p))*]),
+                    product!("{b}", "{i} + 8", [$(($z0 $z1 $x $p))*]),
+                    product!("{b} + 64", "{i} + 12", [$(($z0 $z1 $x $p))*])
+                ],
+                "add {i}, 16\nsub {b}, -256\n",
+                product!("{b} - 128", "{i}", [$(($z0 $z1 $x $p))*]),
+                "add {i}, 4\nadd {b}, 64\n"
+            ),
+            "/* {p1} {p2} {p3} {p4} {p5} */",
             p0 = in(reg) $a[0],
             p1 = in(reg) $a[1 % R],
             p2 = in(reg) $a[2 % R],
@@ -187,28 +202,17 @@ macro_rules! each_beside {
     ([$low:ident $high:ident $a:ident $b:ident $g:ident]
         [$(($row:tt $z0:tt $z1:tt $x:tt $p:tt $beside:tt))*]) => {
         std::arch::asm!(
-            "test {fours}, {fours}",
-            "jz 3f",
-            ".p2align 5",
-            "2:",
-            product!("{b}", "0", [$(($z0 $z1 $x $beside))*]),
-            product!("{b} + {s}", "{t}", [$(($z0 $z1 $x $beside))*]),
-            product!("{b} + 2*{s}", "2*{t}", [$(($z0 $z1 $x $beside))*]),
-            product!("{b} + {s3}", "{t3}", [$(($z0 $z1 $x $beside))*]),
-            "lea {p}, [{p} + 4*{t}]",
-            "lea {b}, [{b} + 4*{s}]",
-            "dec {fours}",
-            "jnz 2b",
-            "3:",
-            "test {ones}, {ones}",
-            "jz 5f",
-            "4:",
-            product!("{b}", "0", [$(($z0 $z1 $x $beside))*]),
-            "add {p}, {t}",
-            "add {b}, {s}",
-            "dec {ones}",
-            "jnz 4b",
-            "5:",
+            loops!(
+                [
+                    product!("{b}", "0", [$(($z0 $z1 $x $beside))*]),
+                    product!("{b} + {s}", "{t}", [$(($z0 $z1 $x $beside))*]),
+                    product!("{b} + 2*{s}", "2*{t}", [$(($z0 $z1 $x $beside))*]),
+                    product!("{b} + {s3}", "{t3}", [$(($z0 $z1 $x $beside))*])
+                ],
+                "lea {p}, [{p} + 4*{t}]\nlea {b}, [{b} + 4*{s}]\n",
+                product!("{b}", "0", [$(($z0 $z1 $x $beside))*]),
+                "add {p}, {t}\nadd {b}, {s}\n"
+            ),
             p = inout(reg) $a[0] => _,
             t = in(reg) $g.a_step,
             t3 = in(reg) 3 * $g.a_step,

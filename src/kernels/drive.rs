@@ -97,11 +97,6 @@ pub struct Operands {
 /// The gaps of a product's left operand, and how many of its tiles come before those at hand.
 type Known<'a> = Option<(&'a Gaps, usize)>;
 
-fn chunks(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
-    let size = len.div_ceil(parts.clamp(1, len.max(1)));
-    (0..len.div_ceil(size)).map(move |i| i * size..((i + 1) * size).min(len))
-}
-
 /// `parts` ranges of about the same length; fewer if `len` is less.
 fn even(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     let parts = parts.clamp(1, len.max(1));
@@ -145,9 +140,9 @@ impl TileJob {
             for images in images {
                 for phase in 0..t.phases.len() {
                     // Columns first: weights are shared out to be updated as they were to be multiplied by.
-                    for panels in chunks(panels, panel_parts) {
+                    for panels in even(panels, panel_parts) {
                         // Whole tiles, but for the last.
-                        for tiles in chunks(rows.div_ceil(kernel.rows), row_parts) {
+                        for tiles in even(rows.div_ceil(kernel.rows), row_parts) {
                             let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(rows);
                             tasks.push(Task {
                                 images: images.clone(),
@@ -167,7 +162,7 @@ impl TileJob {
             // As many images as stay in cache while all panels pass over them.
             let cached = (CACHED / t.a_image.max(1)).clamp(1, t.images);
             let parts = t.images.div_ceil(cached).max(wanted.min(t.images).min(8));
-            for images in chunks(t.images, parts) {
+            for images in even(t.images, parts) {
                 tasks.push(Task { images, phases: phases.clone(), rows: 0..rows, panels: 0..panels, grid_rows });
             }
         } else {
@@ -183,7 +178,7 @@ impl TileJob {
             let height = if grid == rows { kernel.rows } else { 1 };
             for tiles in even(rows.div_ceil(height), if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 }) {
                 let rows = tiles.start * height..(tiles.end * height).min(rows);
-                for panels in chunks(panels, column_parts) {
+                for panels in even(panels, column_parts) {
                     tasks.push(Task { images: 0..1, phases: phases.clone(), rows: rows.clone(), panels, grid_rows });
                 }
             }

@@ -84,7 +84,7 @@ pub struct Executable {
     literals: Vec<Buffer>,
     work: Vec<Work>,
     stages: Vec<Stage>,
-    /// How many seats their lanes are for.
+    /// How many seats their lanes are for; none before the first run.
     seats: usize,
     /// Stages of lasting kernels.
     lasting: usize,
@@ -178,14 +178,12 @@ impl Executable {
             literals,
             work: Vec::new(),
             stages: Vec::new(),
-            seats: 1,
+            seats: 0,
             lasting: 0,
             prepared: None,
             updates: false,
         };
         e.work = e.plan.kernels.iter().map(|k| e.bind(&k.kind, memory)).collect();
-        e.stages = e.stages(1);
-        e.lasting = e.stages.iter().filter(|s| s.kernels.start < e.plan.lasting).count();
         let written = e.plan.kernels.iter().flat_map(|k| &k.writes);
         e.updates = written.into_iter().any(|b| matches!(e.plan.buffers[b.index()].home, Home::State(_)));
         Ok(e)
@@ -293,12 +291,13 @@ impl Executable {
     pub fn run(&mut self, team: &Team, memory: &mut Memory) {
         debug_assert!(memory.states.len() + memory.feeds.len() + memory.scalars.len() > 0);
         memory.changes += u64::from(self.updates);
-        let first = if self.prepared == Some(memory.changes) { self.lasting } else { 0 };
-        self.prepared = Some(memory.changes);
         if self.seats != team.threads() {
             self.seats = team.threads();
             self.stages = self.stages(self.seats);
+            self.lasting = self.stages.iter().filter(|s| s.kernels.start < self.plan.lasting).count();
         }
+        let first = if self.prepared == Some(memory.changes) { self.lasting } else { 0 };
+        self.prepared = Some(memory.changes);
         let stages = &self.stages[first..];
         let progress: Vec<Progress> = stages.iter().map(|s| s.lanes.progress()).collect();
         let this = &*self;
