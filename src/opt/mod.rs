@@ -10,6 +10,7 @@ mod siblings;
 mod simplify;
 mod stabilise;
 mod sums;
+mod unread;
 
 use crate::graph::Graph;
 use crate::graph::verify::{Stage, assert_valid};
@@ -31,10 +32,11 @@ const BEFORE: [Pass; 3] = [
 ];
 
 /// CSE is a property of [`Builder`](crate::graph::Builder): every pass that rebuilds the graph merges equal values.
-const AFTER: [Pass; 3] = [
+const AFTER: [Pass; 4] = [
     Pass { name: "simplify", run: simplify::run },
     Pass { name: "sums", run: sums::run },
     Pass { name: "dead_code", run: dead_code::run },
+    Pass { name: "unread", run: unread::run },
 ];
 
 /// A bound on the rounds of [`after_grad`]; graphs settle in three to five.

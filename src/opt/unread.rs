@@ -1,0 +1,79 @@
+//! What nobody reads of a matrix product is not computed.
+//!
+//! Where all readers of a product take parts of it, the product of the rows and columns that they meet takes its place: the gradient of
+//! a concatenation is needed only for the parts that learn, an image and its label's embedding being the usual case.
+
+use super::rebuild::copy_node;
+use crate::graph::{Builder, Graph, Op, Shape, Value};
+
+/// Narrows every product to what is read of it.
+pub fn run(graph: &Graph) -> Graph {
+    let windows = windows(graph);
+    let mut b = Builder::new();
+    let mut map: Vec<Value> = Vec::with_capacity(graph.nodes().len());
+    for v in graph.values() {
+        let node = graph.node(v);
+        let new = |i: usize| map[node.args[i].index()];
+        let narrowed = match &node.op {
+            Op::Dot { ta, tb } => windows[v.index()].as_ref().map(|w| product(&mut b, w, [new(0), new(1)], *ta, *tb)),
+            Op::Slice { start, step } => windows[node.args[0].index()].as_ref().map(|w| {
+                let start: Vec<usize> = start.iter().zip(&w.low).map(|(s, low)| s - low).collect();
+                b.slice(new(0), &start, step, &node.shape)
+            }),
+            _ => None,
+        };
+        map.push(narrowed.unwrap_or_else(|| copy_node(graph, v, &mut b, |a| map[a.index()])));
+    }
+    for o in graph.outputs() {
+        b.output(o.name.clone(), map[o.value.index()], o.sink);
+    }
+    b.finish()
+}
+
+/// A part of a tensor: from `low` on, before `high`.
+struct Window {
+    low: Shape,
+    high: Shape,
+}
+
+/// For each product what is read of it, where that is less than the whole.
+fn windows(graph: &Graph) -> Vec<Option<Window>> {
+    let mut windows: Vec<Option<Window>> = graph.nodes().iter().map(|_| None).collect();
+    let mut read_whole = vec![false; graph.nodes().len()];
+    graph.outputs().iter().for_each(|o| read_whole[o.value.index()] = true);
+    for node in graph.nodes() {
+        let Op::Slice { start, step } = &node.op else {
+            node.args.iter().for_each(|a| read_whole[a.index()] = true);
+            continue;
+        };
+        let last = |i: usize| start[i] + (node.shape[i] - 1) * step[i];
+        let high = (0..start.len()).map(|i| last(i) + 1);
+        match &mut windows[node.args[0].index()] {
+            Some(w) => {
+                w.low.iter_mut().zip(start).for_each(|(low, s)| *low = *s.min(low));
+                w.high.iter_mut().zip(high).for_each(|(end, h)| *end = h.max(*end));
+            }
+            none => *none = Some(Window { low: start.clone(), high: high.collect() }),
+        }
+    }
+    for v in graph.values() {
+        let node = graph.node(v);
+        let narrow = |w: &Window| w.low.iter().any(|&low| low > 0) || w.high != node.shape;
+        let keep = matches!(node.op, Op::Dot { .. }) && !read_whole[v.index()];
+        windows[v.index()] = windows[v.index()].take().filter(|w| keep && narrow(w));
+    }
+    windows
+}
+
+/// The part `w` of the product of `x` and `y`.
+fn product(b: &mut Builder, w: &Window, [x, y]: [Value; 2], ta: bool, tb: bool) -> Value {
+    let rows = w.low.len() - 2;
+    // Axes before the last two are those of both; the others are those of the result, each of one operand.
+    let mut part = |v: Value, from: usize, to: usize| {
+        let axes = (0..rows).map(|axis| (axis, axis)).chain([(from, to)]);
+        axes.fold(v, |v, (axis, of)| b.slice_axis(v, axis, w.low[of], w.high[of] - w.low[of]))
+    };
+    let x = part(x, rows + usize::from(ta), rows);
+    let y = part(y, rows + usize::from(!tb), rows + 1);
+    b.dot(x, y, ta, tb)
+}
