@@ -3,7 +3,7 @@
 //! The cut into tasks depends on shapes only. Every element of a result belongs to one task, which computes it in one
 //! fixed order.
 
-use super::ahead::{Ahead, MOST_AHEAD, ask};
+use super::ahead::{Ahead, MOST_AHEAD, ask, ask_to_write};
 use super::gaps::Gaps;
 use super::pack::pack_some;
 use super::product::scratch;
@@ -395,6 +395,7 @@ unsafe fn copied(
                     if found {
                         gaps.tell(tile, &mut args);
                     }
+                    args.c_rows[..here].iter().for_each(|&row| ask_to_write(row));
                     ahead.iter_mut().for_each(Ahead::ask);
                     // SAFETY: the rows are the task's, the copy holds the tile, and all addresses are inside the buffers.
                     unsafe { finish(kernel, &mut args, here, width.min(t.n - column), scratch) };
@@ -549,6 +550,7 @@ impl Block<'_> {
             if let Some((gaps, before)) = self.gaps {
                 gaps.tell(before + tile, &mut args);
             }
+            args.c_rows[..height].iter().for_each(|&row| ask_to_write(row));
             panel_ahead.ask();
             ahead.iter_mut().for_each(Ahead::ask);
             // SAFETY: the rows are inside the phase's grid, and all addresses inside the buffers.

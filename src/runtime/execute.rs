@@ -492,7 +492,8 @@ fn reads(
     for (place, a) in ahead.iter_mut().zip(wanted) {
         let strides = &nest.accesses[a].strides;
         let first = pointers[a].wrapping_add(rows.start * strides[0] + columns.start);
-        *place = Ahead::new(first, rows.len() * within, strides[last - 1], columns.len(), calls);
+        let written = nest.stores.iter().any(|s| nest.accesses[s.access].buffer == nest.accesses[a].buffer);
+        *place = Ahead::new(first, rows.len() * within, strides[last - 1], columns.len(), calls).to_write(written);
     }
     ahead
 }
