@@ -7,6 +7,7 @@ mod dead_code;
 mod rebuild;
 pub(crate) use rebuild::rebuild;
 mod siblings;
+mod signs;
 mod simplify;
 mod stabilise;
 mod sums;
@@ -32,10 +33,11 @@ const BEFORE: [Pass; 3] = [
 ];
 
 /// CSE is a property of [`Builder`](crate::graph::Builder): every pass that rebuilds the graph merges equal values.
-const AFTER: [Pass; 4] = [
+const AFTER: [Pass; 5] = [
     Pass { name: "simplify", run: simplify::run },
     Pass { name: "sums", run: sums::run },
     Pass { name: "dead_code", run: dead_code::run },
+    Pass { name: "signs", run: signs::run },
     Pass { name: "unread", run: unread::run },
 ];
 

@@ -14,15 +14,17 @@ pub fn run(graph: &Graph) -> Graph {
     for v in graph.values() {
         let node = graph.node(v);
         let new = |i: usize| map[node.args[i].index()];
-        let narrowed = match &node.op {
-            Op::Dot { ta, tb } => windows[v.index()].as_ref().map(|w| product(&mut b, w, [new(0), new(1)], *ta, *tb)),
-            Op::Slice { start, step } => windows[node.args[0].index()].as_ref().map(|w| {
-                let start: Vec<usize> = start.iter().zip(&w.low).map(|(s, low)| s - low).collect();
-                b.slice(new(0), &start, step, &node.shape)
-            }),
-            _ => None,
+        let narrowed = if let (Op::Dot { ta, tb }, Some(w)) = (&node.op, &windows[v.index()]) {
+            product(&mut b, w, [new(0), new(1)], *ta, *tb)
+        } else if let Op::Slice { start, step } = &node.op
+            && let Some(w) = &windows[node.args[0].index()]
+        {
+            let start: Vec<usize> = start.iter().zip(&w.low).map(|(s, low)| s - low).collect();
+            b.slice(new(0), &start, step, &node.shape)
+        } else {
+            copy_node(graph, v, &mut b, |a| map[a.index()])
         };
-        map.push(narrowed.unwrap_or_else(|| copy_node(graph, v, &mut b, |a| map[a.index()])));
+        map.push(narrowed);
     }
     for o in graph.outputs() {
         b.output(o.name.clone(), map[o.value.index()], o.sink);
@@ -36,7 +38,7 @@ struct Window {
     high: Shape,
 }
 
-/// For each product what is read of it, where that is less than the whole.
+/// For each product the smallest window around what is read of it, where that is less than the whole.
 fn windows(graph: &Graph) -> Vec<Option<Window>> {
     let mut windows: Vec<Option<Window>> = graph.nodes().iter().map(|_| None).collect();
     let mut read_whole = vec![false; graph.nodes().len()];
