@@ -90,7 +90,7 @@ fn run(sizes: [usize; 3], input: Input, x: &[f32], w: &[f32], host: &Host, threa
     let mut program = program(&layer(sizes, input));
     let shape = vec![inputs, outputs];
     let layout = Layout { shape: shape.clone(), split: shape.clone(), perm: vec![0, 1] };
-    program.states.push(State { name: "w".into(), shape, layout, role: StateRole::History });
+    program.states.push(State { name: "w".into(), shape, layout, panels: None, role: StateRole::History });
     let mut memory = Memory::new(&program);
     match input {
         Input::Rows | Input::Computed => memory.feed_mut(FeedId(0)).copy_from_slice(x),

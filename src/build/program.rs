@@ -85,8 +85,26 @@ pub struct State {
     pub shape: Shape,
     /// How PyTorch lays it out.
     pub layout: Layout,
+    /// Where it lies in memory in panels of so many columns, `[panel][row][column]`, of a matrix.
+    pub panels: Option<usize>,
     /// What it is.
     pub role: StateRole,
+}
+
+impl State {
+    /// How what lies in memory relates to PyTorch's layout.
+    pub fn stored(&self) -> Layout {
+        let Some(width) = self.panels else { return self.layout.clone() };
+        let Layout { shape, split, perm } = &self.layout;
+        // The last axis comes apart: panels come first, their columns last.
+        let (last, rest) = (split.len() - 1, &split[..split.len() - 1]);
+        let axes = |&axis: &usize| if axis == last { vec![0, last + 1] } else { vec![axis + 1] };
+        Layout {
+            shape: shape.clone(),
+            split: [&[split[last] / width][..], rest, &[width]].concat(),
+            perm: perm.iter().flat_map(axes).collect(),
+        }
+    }
 }
 
 /// How a tensor inside relates to the same tensor in PyTorch's layout.

@@ -80,7 +80,7 @@ impl<'m> Tables<'m> {
                     }
                     self.slots[n][k] = StateId(self.states.len() as u32);
                     let name = format!("{}.{name}", net.name);
-                    self.states.push(State { name, shape: slot.shape.clone(), layout: slot.layout.clone(), role });
+                    self.states.push(State { name, shape: slot.shape.clone(), layout: slot.layout.clone(), panels: None, role });
                 }
             }
         }
@@ -163,7 +163,7 @@ impl<'m> Tables<'m> {
                 let name = format!("history.{}", self.histories.len() + 1);
                 let size = instr.ty.numbers();
                 let mut state = |name: String, shape: Shape| {
-                    self.states.push(State { name, layout: identity(&shape), shape, role: StateRole::History });
+                    self.states.push(State { name, layout: identity(&shape), shape, panels: None, role: StateRole::History });
                     StateId(self.states.len() as u32 - 1)
                 };
                 let memory = state(format!("{name}.memory"), vec![places, size]);
@@ -186,7 +186,7 @@ impl<'m> Tables<'m> {
         let shape = vec![self.model.game.get(style.w).ty.numbers()];
         let role = StateRole::Buffer { net: net.clone(), init: Init::Constant(0.0) };
         self.style_mean = Some(StateId(self.states.len() as u32));
-        self.states.push(State { name: format!("{net}.w_average"), layout: identity(&shape), shape, role });
+        self.states.push(State { name: format!("{net}.w_average"), layout: identity(&shape), shape, panels: None, role });
     }
 
     /// A number that the caller of a sampler may set.

@@ -1,9 +1,10 @@
 //! `ganc compile`: what each stage makes of a spec.
 
 use super::{Failure, SpecArgs, host, io, load, out, report};
-use crate::build::Phase;
-use crate::codegen::{self, Listing};
-use crate::graph::text;
+use crate::build::Program;
+use crate::codegen::{self, Host, Listing};
+use crate::graph::{Graph, text};
+use crate::schedule::Plan;
 use crate::syntax::dump;
 use crate::{driver, grad, opt, schedule};
 use clap::ValueEnum;
@@ -59,41 +60,28 @@ pub fn run(c: Compile) -> Result<(), Failure> {
     let checked = load(&c.spec)?;
     report(&checked);
     let model = checked.model.as_ref().ok_or(Failure::Spec)?;
-    let program = driver::program(model, c.batch);
+    let mut program = driver::program(model, c.batch);
     for &stage in &c.emit {
         let text = match stage {
             Stage::Ast => tree(&c)?,
             Stage::Model => model.to_string(),
-            Stage::Graph | Stage::Grad | Stage::Opt | Stage::Plan | Stage::Clif | Stage::Asm => {
-                let host = host()?;
-                let mut all = String::new();
-                for phase in &program.phases {
-                    let graph = opt::without_gradients(&phase.graph);
-                    let lowered = || schedule::plan_of(&program, &graph, host.target());
-                    let text = match stage {
-                        Stage::Graph => text::print(&graph),
-                        Stage::Grad => text::print(&grad::expand(&opt::before_grad(&graph))),
-                        Stage::Opt => text::print(&opt::lower(&graph)),
-                        Stage::Plan => schedule::text::print(&lowered()),
-                        Stage::Clif => codegen::listing(&lowered(), &host, Listing::Clif).map_err(Failure::Bug)?,
-                        Stage::Asm => codegen::listing(&lowered(), &host, Listing::Asm).map_err(Failure::Bug)?,
-                        Stage::Ast | Stage::Model => String::new(),
-                    };
-                    all += &format!("# phase {}\n{text}", phase.name);
-                }
-                all
-            }
+            Stage::Graph => graphs(&program, |g| text::print(g)),
+            Stage::Grad => graphs(&program, |g| text::print(&grad::expand(&opt::before_grad(g)))),
+            Stage::Opt => graphs(&program, |g| text::print(&opt::lower(g))),
+            Stage::Plan => plans(&mut program, |plan, _| Ok(schedule::text::print(plan)))?,
+            Stage::Clif => plans(&mut program, |plan, host| codegen::listing(plan, host, Listing::Clif))?,
+            Stage::Asm => plans(&mut program, |plan, host| codegen::listing(plan, host, Listing::Asm))?,
         };
         deliver(&c, &model.name, stage, &text)?;
     }
     if c.emit.is_empty() {
         let host = host()?;
-        let compiled = |phase: &Phase| {
-            let plan = schedule::plan_of(&program, &opt::without_gradients(&phase.graph), host.target());
-            let code = codegen::compile(&plan, &host).map_err(Failure::Bug)?;
+        let compiled = |plan: &Plan| {
+            let code = codegen::compile(plan, &host).map_err(Failure::Bug)?;
             Ok([plan.kernels.len(), code.distinct, code.bytes])
         };
-        let phases: Vec<[usize; 3]> = program.phases.par_iter().map(compiled).collect::<Result<_, Failure>>()?;
+        let plans = schedule::plans_of(&mut program, host.target());
+        let phases: Vec<[usize; 3]> = plans.par_iter().map(compiled).collect::<Result<_, Failure>>()?;
         let [kernels, functions, bytes] = phases.iter().fold([0; 3], |sum, p| [0, 1, 2].map(|i| sum[i] + p[i]));
         eprintln!(
             "{}: {} phase(s), {kernels} kernels, {functions} functions, {} KB of {} code in {:.0} ms",
@@ -105,6 +93,20 @@ pub fn run(c: Compile) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// What `show` makes of the graph of each phase.
+fn graphs(program: &Program, show: impl Fn(&Graph) -> String) -> String {
+    program.phases.iter().map(|p| format!("# phase {}\n{}", p.name, show(&opt::without_gradients(&p.graph)))).collect()
+}
+
+/// What `show` makes of the plan of each phase.
+fn plans(program: &mut Program, show: impl Fn(&Plan, &Host) -> Result<String, String>) -> Result<String, Failure> {
+    let host = host()?;
+    let plans = schedule::plans_of(program, host.target());
+    let shown =
+        program.phases.iter().zip(&plans).map(|(phase, plan)| Ok(format!("# phase {}\n{}", phase.name, show(plan, &host)?)));
+    shown.collect::<Result<String, String>>().map_err(Failure::Bug)
 }
 
 fn tree(c: &Compile) -> Result<String, Failure> {

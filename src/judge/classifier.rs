@@ -220,7 +220,7 @@ impl Classifier {
         }
         let own = |s: &(usize, &crate::build::State)| is_own(&s.1.role);
         let tensor = |(i, s): (usize, &crate::build::State)| {
-            let data = to_torch(&s.layout, session.memory.state(StateId(i as u32)));
+            let data = to_torch(&s.stored(), session.memory.state(StateId(i as u32)));
             (s.name.clone(), (s.layout.shape.clone(), data))
         };
         let tensors: Tensors = session.program.states.iter().enumerate().filter(own).map(tensor).collect();
@@ -313,7 +313,7 @@ fn fingerprint(settings: &[String], program: &Program, memory: &Memory, scale: f
     hash.update(settings.join("\n"));
     for (i, s) in program.states.iter().enumerate().filter(|(_, s)| is_own(&s.role)) {
         hash.update(&s.name);
-        to_torch(&s.layout, memory.state(StateId(i as u32))).iter().for_each(|x| hash.update(x.to_le_bytes()));
+        to_torch(&s.stored(), memory.state(StateId(i as u32))).iter().for_each(|x| hash.update(x.to_le_bytes()));
     }
     hash.update(scale.to_le_bytes());
     hex(&hash.finalize())

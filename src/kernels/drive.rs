@@ -326,12 +326,16 @@ fn heights(rows: usize, most: usize) -> impl Iterator<Item = usize> {
 
 /// What packing panels `some` is going to read, in portions for each of `calls`.
 fn pack_ahead(p: &Pack, b: *const f32, some: Range<usize>, calls: usize) -> Ahead {
-    if some.is_empty() || p.taps.len() != 1 || !p.is_even() {
+    let step = p.taps.get(1).map_or(0, |second| second - p.taps[0]);
+    if some.is_empty() || !p.is_even() {
         return Ahead::NOTHING;
     }
     let columns = (some.start * p.width)..(some.end * p.width).min(p.columns);
     let from = b.wrapping_add(p.taps[0] + columns.start * p.column_step);
     match p.column_step {
+        // Rows of panels: of each, what is packed is one piece.
+        many if p.taps.len() > 1 && many == p.rows => Ahead::new(from, p.taps.len(), step, columns.len() * many, calls),
+        _ if p.taps.len() > 1 => Ahead::NOTHING,
         1 => Ahead::new(from, p.rows, p.row_step, columns.len(), calls),
         _ => Ahead::new(from, columns.len(), p.column_step, p.rows, calls),
     }
@@ -383,7 +387,7 @@ unsafe fn copied(
                 let mut args = TileArgs::new(panel_b, some.len(), width);
                 (args.a_step, args.a_pair) = (height * 4, 4);
                 args.accumulate = usize::from(start > 0);
-                let c_panel = c.wrapping_add(image * t.c_image + p.c + column);
+                let c_panel = c.wrapping_add(image * t.c_image + p.c + panel * t.c_panel);
                 for tile in 0..tiles {
                     let first = rows.start + tile * height;
                     let here = height.min(rows.end - first);
@@ -518,7 +522,7 @@ impl Block<'_> {
             (
                 at.a.add(t.a_offset + image * t.a_image + p.a),
                 at.b.wrapping_add(image * t.b_image + self.b_row * width),
-                at.c.add(image * t.c_image + p.c + column),
+                at.c.add(image * t.c_image + p.c + self.panel * t.c_panel),
             )
         };
         // Where a kernel finds rows in pairs, both of a pair must lie in one row of the grid, unless rows follow each other

@@ -427,8 +427,13 @@ impl Executable {
     unsafe fn product(&self, kernel: usize, work: &Work, t: &Tiles, epilogue: Option<&Nest>, task: &Task) {
         let [a, b, c] = work.operands;
         let width = self.kernel.columns;
-        let columns = task.panels.start * width..(task.panels.end * width).min(t.n);
-        let rows = epilogue.map_or(0..0, |nest| epilogue_rows(t.images, nest, task));
+        let (rows, step, columns) = match epilogue {
+            None => (0..0, 0, 0..0),
+            Some(_) if t.makes_panels(width) => (task.panels.clone(), t.c_panel, task.rows.start * width..task.rows.end * width),
+            Some(nest) => {
+                (epilogue_rows(t.images, nest, task), t.n, task.panels.start * width..(task.panels.end * width).min(t.n))
+            }
+        };
         let run = |c: *mut f32, pointers: &[*mut f32]| {
             let mut ahead = [Ahead::NOTHING; MOST_AHEAD];
             if let Some(nest) = epilogue {
@@ -447,9 +452,9 @@ impl Executable {
             }
         };
         match (self.plan.buffers[t.c.index()].home, epilogue) {
-            (Home::Task, Some(nest)) => own_result(task.rows.len() * t.n, |own| {
+            (Home::Task, Some(nest)) => own_result(rows.len() * step, |own| {
                 // The task's first element lies where the memory begins.
-                let c = own.wrapping_sub(task.rows.start * t.n + columns.start);
+                let c = own.wrapping_sub(rows.start * step + columns.start);
                 let place = |(access, &pointer): (&Access, &*mut f32)| {
                     if access.buffer == t.c { c.wrapping_add(access.offset) } else { pointer }
                 };

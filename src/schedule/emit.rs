@@ -6,6 +6,7 @@ use super::body::NestBuilder;
 use super::ends::Reason;
 use super::fuse::{Fusion, Loop, Unit, UnitId, UnitKind};
 use super::nest::{Access, Dim, Inst, Nest, Reduction, Store};
+use super::panels::Panels;
 use super::views::{View, Views, contiguous};
 use super::{Border, Buffer, BufferId, Home, Kind, Split, Target};
 use crate::graph::{Graph, Op, Sink, Source, Value, volume};
@@ -48,11 +49,12 @@ const MOST_TASKS: usize = 64;
 const LARGE_REDUCTION: usize = 1 << 14;
 
 /// Emits the kernels of all units.
-pub fn emit(graph: &Graph, views: &Views, fusion: &Fusion, target: Target) -> Emitted {
+pub fn emit(graph: &Graph, views: &Views, fusion: &Fusion, panels: &Panels, target: Target) -> Emitted {
     let mut e = Emitter {
         graph,
         views,
         fusion,
+        panels,
         target,
         buffers: Vec::new(),
         kernels: Vec::new(),
@@ -94,6 +96,7 @@ struct Emitter<'a> {
     graph: &'a Graph,
     views: &'a Views,
     fusion: &'a Fusion,
+    panels: &'a Panels,
     target: Target,
     buffers: Vec<Buffer>,
     kernels: Vec<Raw>,

@@ -6,6 +6,7 @@
 use super::Target;
 use super::ends::Reason;
 use super::narrow::Narrow;
+use super::panels::Panels;
 use super::thin::Thin;
 use super::tiles::packs_in_tasks;
 use super::views::{Class, View, Views, contiguous, is_elementwise, same_walk};
@@ -70,10 +71,11 @@ pub struct Loop {
 pub const MOST_VALUES: usize = 24;
 
 /// Fuses `graph` for a target.
-pub fn fuse(graph: &Graph, views: &Views, target: Target) -> Fusion {
+pub fn fuse(graph: &Graph, views: &Views, panels: &Panels, target: Target) -> Fusion {
     let mut f = Fuser {
         graph,
         views,
+        panels,
         target,
         units: Vec::new(),
         unit_of: vec![None; graph.nodes().len()],
@@ -110,6 +112,7 @@ impl Fusion {
 struct Fuser<'a> {
     graph: &'a Graph,
     views: &'a Views,
+    panels: &'a Panels,
     target: Target,
     units: Vec<Unit>,
     unit_of: Vec<Option<UnitId>>,
@@ -220,7 +223,7 @@ impl Fuser<'_> {
             _direct if narrow.is_some() => format!("{narrow:?}"),
             Some(w) if matches!(w.order, Order::ByChannel | Order::InTurn) => return None,
             Some(w) => format!("{w:?}"),
-            None if packs_in_tasks(self.graph, v) => return None,
+            None if self.panels.are_ready_for(self.graph, v) || packs_in_tasks(self.graph, v) => return None,
             None => pack_layout(self.graph, v),
         };
         let key = (self.graph.node(v).args[1], layout);
@@ -398,7 +401,7 @@ impl Fuser<'_> {
         if volume(&l.shape) != volume(self.graph.shape(v)) {
             return Some(Reason::Domain);
         }
-        let problem = super::emit::epilogue_problem(self.graph, self.views, v, l);
+        let problem = super::emit::epilogue_problem(self.graph, self.views, self.panels, v, l);
         problem.or_else(|| self.depends_through_others(u, anchor).then_some(Reason::Between))
     }
 

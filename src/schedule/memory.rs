@@ -7,7 +7,7 @@
 //! A matrix product that only what follows it reads has no place there: each task keeps its part to itself, in memory that stays in cache.
 
 use super::order::Ordered;
-use super::tiles::Tiles;
+use super::tiles::{Phase, Tiles};
 use super::{Border, Buffer, BufferId, Home, Kernel, Kind, Plan, Target};
 use crate::graph::Graph;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ const MOST_PERCENT: usize = 150;
 /// Places every buffer of the arena.
 pub fn place(graph: Graph, target: Target, ordered: Ordered) -> Plan {
     let Ordered { kernels, lasting, mut buffers, results } = ordered;
-    for b in own_results(&kernels, buffers.len()) {
+    for b in own_results(&kernels, buffers.len(), target.columns) {
         if buffers[b.index()].home == Home::Arena(0) {
             buffers[b.index()].home = Home::Task;
         }
@@ -40,13 +40,16 @@ pub fn place(graph: Graph, target: Target, ordered: Ordered) -> Plan {
 }
 
 /// The results of matrix products that no kernel uses but the product's own.
-fn own_results(kernels: &[Kernel], buffers: usize) -> Vec<BufferId> {
+fn own_results(kernels: &[Kernel], buffers: usize, width: usize) -> Vec<BufferId> {
     let mut users = vec![0; buffers];
     for k in kernels {
         let used: BTreeSet<BufferId> = k.reads.iter().chain(&k.writes).copied().collect();
         used.iter().for_each(|b| users[b.index()] += 1);
     }
-    let plain = |t: &Tiles| t.role.is_none() && t.images == 1 && t.phases.iter().all(|p| p.c == 0 && p.c_y == t.n);
+    let plain = |t: &Tiles| {
+        let one_piece = |p: &Phase| p.c == 0 && (p.c_y == t.n || t.makes_panels(width));
+        t.role.is_none() && t.images == 1 && t.phases.iter().all(one_piece)
+    };
     let result = |k: &Kernel| match &k.kind {
         Kind::Tiles(t, Some(_)) if plain(t) => Some(t.c),
         Kind::Tiles(..)

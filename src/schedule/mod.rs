@@ -13,6 +13,7 @@ mod memory;
 pub mod narrow;
 pub mod nest;
 mod order;
+mod panels;
 pub mod text;
 pub mod thin;
 pub mod tiles;
@@ -28,6 +29,9 @@ use crate::opt;
 use ends::Reason;
 use narrow::NarrowJob;
 use nest::Nest;
+use panels::Panels;
+use rayon::prelude::*;
+use std::collections::BTreeSet;
 use thin::ThinJob;
 use tiles::{Pack, Tiles};
 use winograd::Winograd;
@@ -186,16 +190,40 @@ pub struct Border {
 /// Rewrites and schedules `graph`, one of `program`'s, for a host. Whatever is run or shown of a program is scheduled here, so that what
 /// its spec asks of the computation holds everywhere.
 pub fn plan_of(program: &Program, graph: &Graph, host: Target) -> Plan {
+    schedule_of(program, lowered(&opt::lower(graph)), host)
+}
+
+/// The plans of all phases of `program`, which from now on keeps its states as they want them. Gradients are no results of theirs.
+pub fn plans_of(program: &mut Program, host: Target) -> Vec<Plan> {
+    let phases: Vec<Graph> = program.phases.par_iter().map(|p| lowered(&opt::lower(&opt::without_gradients(&p.graph)))).collect();
+    panels::arrange(program, &phases, host.columns);
+    phases.into_par_iter().map(|g| schedule_of(program, g, host)).collect()
+}
+
+/// Schedules a lowered graph, one of `program`'s, for a host.
+fn schedule_of(program: &Program, graph: Graph, host: Target) -> Plan {
     let target = Target { winograd: host.winograd && !program.exact_conv, ..host };
-    plan(&opt::lower(graph), target)
+    let states = (0..program.states.len()).filter(|&i| program.states[i].panels.is_some());
+    schedule(graph, target, &states.map(|i| StateId(i as u32)).collect())
 }
 
 /// Schedules `graph`, which is rewritten already, for a host.
 pub fn plan(graph: &Graph, target: Target) -> Plan {
-    let graph = opt::after_grad(&lower::run(graph));
+    schedule(lowered(graph), target, &BTreeSet::new())
+}
+
+/// `graph` in the form that is scheduled.
+fn lowered(graph: &Graph) -> Graph {
+    opt::after_grad(&lower::run(graph))
+}
+
+/// Schedules `graph` for a host, with `states` in panels.
+fn schedule(graph: Graph, target: Target, states: &BTreeSet<StateId>) -> Plan {
+    let (panels, unfit) = Panels::of(&graph, states, target.columns);
+    assert!(unfit.is_empty(), "{unfit:?} lie in panels and are wanted in rows");
     let views = views::analyse(&graph);
-    let fusion = fuse::fuse(&graph, &views, target);
-    let emitted = emit::emit(&graph, &views, &fusion, target);
+    let fusion = fuse::fuse(&graph, &views, &panels, target);
+    let emitted = emit::emit(&graph, &views, &fusion, &panels, target);
     let ordered = order::into_stages(emitted);
     memory::place(graph, target, ordered)
 }

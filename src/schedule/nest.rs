@@ -223,6 +223,16 @@ impl Nest {
         (self.dims.len() == 2 && self.dims[0].size == rows).then_some(())
     }
 
+    /// Makes `rows` and `columns` of the two loops of a nest that walks all that it reads from one end to the other, or not at all.
+    pub fn recut(&mut self, rows: usize, columns: usize) {
+        for a in &mut self.accesses {
+            if a.strides[1] != 0 {
+                a.strides[0] = columns * a.strides[1];
+            }
+        }
+        (self.dims[0].size, self.dims[1].size) = (rows, columns);
+    }
+
     /// Keeps dim `first` (of the given size) as the first loop and `columns` as the last, merging what lies between.
     pub fn canonicalise_apart(&mut self, first: usize, size: usize, columns: usize) -> Option<()> {
         let last = self.dims.len() - 1;

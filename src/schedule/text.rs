@@ -154,7 +154,9 @@ fn tiles_layout(t: &Tiles, columns: usize) -> String {
     };
     let show = |i: usize| format!("{} {}", names[i], list(&t.shapes[i]));
     let panels = t.n.div_ceil(columns);
-    format!("{} = {} * {} in {panels} panel(s) [{} {columns}]", show(2), show(0), show(1), t.packed_rows())
+    let result = if t.makes_panels(columns) { "panels of " } else { "" };
+    let lies = if t.in_panels { "that lies " } else { "" };
+    format!("{result}{} = {} * {} {lies}in {panels} panel(s) [{} {columns}]", show(2), show(0), show(1), t.packed_rows())
 }
 
 /// How the accesses of a nest lie.

@@ -20,6 +20,8 @@ pub struct Tiles {
     pub b: BufferId,
     /// How each task packs the panels it multiplies by, where they are not packed before. Only of one matrix.
     pub pack: Option<Pack>,
+    /// Whether the right operand lies in panels by itself.
+    pub in_panels: bool,
     /// Whether the left operand of a matrix product is given from outside: data may have many zeros in the same places.
     pub given: bool,
     /// Result.
@@ -32,6 +34,8 @@ pub struct Tiles {
     pub b_image: usize,
     /// As `a_image`; 0 where the images are summed up.
     pub c_image: usize,
+    /// Step of the result between panels of columns: their width, or where it lies in panels the elements of one.
+    pub c_panel: usize,
     /// Whether images add up in one result.
     pub sum_images: bool,
     /// Step of the left operand for each `k`.
@@ -95,6 +99,11 @@ impl Tiles {
     /// Whether zeros that the rows of a tile share are left out, where the host's micro-kernel can.
     pub fn leaves_gaps_out(&self) -> bool {
         self.given && (self.rows_are_neighbours() || self.pack.is_some() && self.a_step == 1)
+    }
+
+    /// Whether the result lies in panels, of this width.
+    pub fn makes_panels(&self, width: usize) -> bool {
+        self.c_panel != width
     }
 
     /// Floating-point operations, a product and a sum counting one each.

@@ -92,7 +92,8 @@ impl Views {
     }
 }
 
-fn users(graph: &Graph) -> Vec<Vec<Value>> {
+/// For each value those that use it, in order, each once.
+pub fn users(graph: &Graph) -> Vec<Vec<Value>> {
     let mut users = vec![Vec::new(); graph.nodes().len()];
     for v in graph.values() {
         for a in &graph.node(v).args {

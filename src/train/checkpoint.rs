@@ -120,7 +120,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// The states of `program` in PyTorch's layout, in the order of the table.
 pub fn states(program: &Program, memory: &Memory) -> Vec<(String, Vec<usize>, Vec<f32>)> {
     let tensor = |(i, s): (usize, &crate::build::State)| {
-        (s.name.clone(), s.layout.shape.clone(), to_torch(&s.layout, memory.state(StateId(i as u32))))
+        (s.name.clone(), s.layout.shape.clone(), to_torch(&s.stored(), memory.state(StateId(i as u32))))
     };
     program.states.iter().enumerate().map(tensor).collect()
 }
@@ -231,7 +231,7 @@ pub fn fill_states(program: &Program, memory: &mut Memory, tensors: &Tensors, pa
     }
     for (i, s) in program.states.iter().enumerate() {
         if let Some((_, data)) = tensors.get(&s.name) {
-            from_torch(&s.layout, data, memory.state_mut(StateId(i as u32)));
+            from_torch(&s.stored(), data, memory.state_mut(StateId(i as u32)));
         }
     }
     Ok(())

@@ -3,15 +3,15 @@
 //! Holds between steps: every state is what the steps so far made of it; nothing else carries over, so states and
 //! [`Progress`] are all that a checkpoint needs.
 
+use super::layout::{from_torch, to_torch};
 use super::sampling::reads;
 use super::{scalars, start};
-use crate::build::{Feed, FeedSource, Phase, Program};
+use crate::build::{Feed, FeedSource, Program};
 use crate::codegen::Host;
 use crate::graph::{FeedId, ScalarId, StateId, volume};
-use crate::opt;
 use crate::runtime::random::Stream;
 use crate::runtime::{Executable, Memory, Team};
-use crate::schedule;
+use crate::schedule::{self, Plan};
 use rayon::prelude::*;
 
 /// Streams of random numbers of feeds; the number is the feed's place in the table.
@@ -56,15 +56,17 @@ pub struct Options {
 impl Session {
     /// Compiles `program` and sets its states to their start.
     /// Errors: the host cannot run the code, or gives no threads.
-    pub fn new(program: Program, host: &Host, options: Options) -> Result<Session, String> {
+    pub fn new(mut program: Program, host: &Host, options: Options) -> Result<Session, String> {
+        let team = Team::new(options.threads)?;
+        let plans: Vec<Plan> = team.install(|| match options.keep_gradients {
+            // Their layout is that of states in rows.
+            true => program.phases.par_iter().map(|p| schedule::plan_of(&program, &p.graph, host.target())).collect(),
+            false => schedule::plans_of(&mut program, host.target()),
+        });
         let mut memory = Memory::new(&program);
         start::start(&program, &mut memory, options.seed);
-        let team = Team::new(options.threads)?;
-        let compiled = |p: &Phase| {
-            let graph = if options.keep_gradients { p.graph.clone() } else { opt::without_gradients(&p.graph) };
-            Executable::new(schedule::plan_of(&program, &graph, host.target()), host, &memory)
-        };
-        let phases = team.install(|| program.phases.par_iter().map(compiled).collect::<Result<Vec<_>, _>>())?;
+        let compiled = |plan: Plan| Executable::new(plan, host, &memory);
+        let phases = team.install(|| plans.into_par_iter().map(compiled).collect::<Result<Vec<_>, _>>())?;
         let progress = Progress { updates: vec![0; program.players.len()], ..Progress::default() };
         Ok(Session { program, memory, progress, seed: options.seed, phases, team })
     }
@@ -73,7 +75,8 @@ impl Session {
     pub fn take_over(&mut self, from: &Session) {
         for (i, s) in self.program.states.iter().enumerate() {
             if let Some(id) = from.program.state(&s.name).filter(|id| from.program.states[id.index()].shape == s.shape) {
-                self.memory.state_mut(StateId(i as u32)).copy_from_slice(from.memory.state(id));
+                let torch = to_torch(&from.program.states[id.index()].stored(), from.memory.state(id));
+                from_torch(&s.stored(), &torch, self.memory.state_mut(StateId(i as u32)));
             }
         }
         self.progress = from.progress.clone();

@@ -1,6 +1,6 @@
 //! How states start.
 
-use super::layout::from_torch;
+use super::layout::{from_torch, to_torch};
 use crate::build::{Init, Program, State, StateRole};
 use crate::graph::StateId;
 use crate::runtime::Memory;
@@ -16,13 +16,13 @@ pub fn start(program: &Program, memory: &mut Memory, seed: u64) {
         match &state.role {
             StateRole::Weight { init, .. } | StateRole::Buffer { init, .. } => {
                 let torch = weight(state, init, Stream { seed, step: 0, stream: STREAM + i as u32 });
-                from_torch(&state.layout, &torch, memory.state_mut(id));
+                from_torch(&state.stored(), &torch, memory.state_mut(id));
             }
             StateRole::Moment { start, .. } => memory.state_mut(id).fill(*start),
             StateRole::History => memory.state_mut(id).fill(0.0),
             StateRole::Average { of } => {
-                let copy = memory.state(*of).to_vec();
-                memory.state_mut(id).copy_from_slice(&copy);
+                let torch = to_torch(&program.states[of.index()].stored(), memory.state(*of));
+                from_torch(&state.stored(), &torch, memory.state_mut(id));
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::schedule::ends::Reason;
 use crate::schedule::fuse::{Loop, UnitId, UnitKind};
 use crate::schedule::narrow::{Narrow, NarrowJob};
 use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction, Store};
+use crate::schedule::panels::Panels;
 use crate::schedule::thin::{Thin, ThinJob};
 use crate::schedule::tiles::{self, Pack, Phase, Tiles};
 use crate::schedule::views::{Views, contiguous};
@@ -15,13 +16,14 @@ use crate::schedule::{BufferId, Filtering, Home, Kind, Split, Transform};
 
 /// What speaks against running loop `l`, which has no reductions, as the epilogue of anchor `v`; `None` where its rows and columns are the
 /// anchor's.
-pub fn epilogue_problem(graph: &Graph, views: &Views, v: Value, l: &Loop) -> Option<Reason> {
+pub fn epilogue_problem(graph: &Graph, views: &Views, panels: &Panels, v: Value, l: &Loop) -> Option<Reason> {
     let nest = NestBuilder::new(graph, views, l, &|_| true, &|_| BufferId(0)).build();
-    shape_epilogue(graph, v, &l.shape, nest).err()
+    shape_epilogue(graph, panels, v, &l.shape, nest).err()
 }
 
-/// The nest with the dims the driver of anchor `v` runs it by: first its rows (or images), last its columns.
-fn shape_epilogue(graph: &Graph, v: Value, shape: &[usize], mut nest: Nest) -> Result<Nest, Reason> {
+/// The nest with the dims the driver of anchor `v` runs it by: first its rows (or images), last its columns. Where the result lies in panels,
+/// those are first, and their elements last.
+fn shape_epilogue(graph: &Graph, panels: &Panels, v: Value, shape: &[usize], mut nest: Nest) -> Result<Nest, Reason> {
     let result = graph.shape(v);
     let columns = *result.last().ok_or(Reason::Columns)?;
     match &graph.node(v).op {
@@ -29,6 +31,9 @@ fn shape_epilogue(graph: &Graph, v: Value, shape: &[usize], mut nest: Nest) -> R
         Op::Conv(c) if c.role == Role::FilterGrad => return Err(Reason::FilterGradient),
         Op::Dot { .. } if shape.last() == Some(&columns) => {
             nest.canonicalise_in_two(result[0], columns).ok_or(Reason::Columns)?;
+            if panels.hold(v) {
+                nest.recut(columns / panels.width, panels.width * result[0]);
+            }
         }
         Op::Conv(_) if shape == result => {
             // Images are walked one by one; a single image row by row.
@@ -132,6 +137,24 @@ impl Emitter<'_> {
         let (source, start, strides) = self.resolve(&view);
         let (shape, r) = (self.graph.shape(right), strides.len());
         let (k, n) = if tb { (r - 1, r - 2) } else { (r - 2, r - 1) };
+        if let Some(matrix) = self.panels.rows_of(self.graph, right) {
+            // Columns of the product are rows of the panels; a group of its `k` is a panel.
+            let (width, rows) = (self.panels.width, self.graph.shape(matrix)[0]);
+            let start = start / shape[k] * width;
+            return Pack {
+                source,
+                target: source,
+                batch: 1,
+                source_batch: 0,
+                taps: (0..shape[k] / width).map(|panel| start + panel * rows * width).collect(),
+                rows: width,
+                row_step: 1,
+                columns: shape[n],
+                column_step: width,
+                group: (usize::MAX, 0),
+                width: self.target.columns,
+            };
+        }
         Pack {
             source,
             target: source,
@@ -355,7 +378,9 @@ impl Emitter<'_> {
             *c = result;
             *writes = vec![result];
         }
-        let Ok(nest) = shape_epilogue(self.graph, v, &l.shape, nest) else { unreachable!("checked when it was attached") };
+        let Ok(nest) = shape_epilogue(self.graph, self.panels, v, &l.shape, nest) else {
+            unreachable!("checked when it was attached")
+        };
         let (r, w) = touched(&nest);
         reads.extend(r.into_iter().filter(|b| *b != *c));
         writes.extend(w.into_iter().filter(|b| *b != *c));
@@ -372,19 +397,27 @@ impl Emitter<'_> {
         let (rows, depth, columns) = (shape[r - 2], left[k], shape[r - 1]);
         let batch = if r == 3 { shape[0] } else { 1 };
         let panels = columns.div_ceil(self.target.columns) * self.target.columns;
-        let pack = packed.is_none().then(|| self.pack_of_dot(v, tb));
-        let Some(b) = packed.or(pack.as_ref().map(|p| p.source)) else { unreachable!("either is there") };
+        let in_panels = self.panels.are_ready_for(self.graph, v);
+        let pack = (packed.is_none() && !in_panels).then(|| self.pack_of_dot(v, tb));
+        let as_it_is = || pack.as_ref().map_or_else(|| self.operand(v, 1).0, |p| p.source);
+        let b = packed.unwrap_or_else(as_it_is);
+        let (c_y, c_panel) = match self.panels.hold(v) {
+            true => (self.panels.width, self.panels.width * rows),
+            false => (columns, self.target.columns),
+        };
         Tiles {
             a,
             a_offset: start,
             b,
             pack,
+            in_panels,
             given: matches!(self.buffers[a.index()].home, Home::Feed(_)),
             c: self.home(v),
             images: batch,
             a_image: if r == 3 { strides[0] } else { 0 },
             b_image: if r == 3 { panels * depth } else { 0 },
             c_image: rows * columns,
+            c_panel,
             sum_images: false,
             a_step: strides[k],
             a_segment: 0,
@@ -396,7 +429,7 @@ impl Emitter<'_> {
                 a_y: strides[m],
                 a_x: 0,
                 c: 0,
-                c_y: columns,
+                c_y,
                 c_x: 0,
                 segments: 1,
                 k: depth,
@@ -427,12 +460,14 @@ impl Emitter<'_> {
             a_offset,
             b,
             pack: None,
+            in_panels: false,
             given: false,
             c: self.home(v),
             images,
             a_image: image(first),
             b_image: 0,
             c_image: if sums { 0 } else { image(&node.shape) },
+            c_panel: self.target.columns,
             sum_images: sums,
             a_step: t.a_step,
             a_segment: t.a_segment,
