@@ -204,8 +204,17 @@ pub fn calls(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
 /// `at` has the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each; nobody else writes what the
 /// task owns; the CPU can run `kernel`.
 pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, ahead: &mut [Ahead]) {
+    if !t.in_panels {
+        // SAFETY: passed on from the caller.
+        return unsafe { run_known(t, kernel, task, at, None, ahead) };
+    }
+    let mut gaps = GAPS.take();
     // SAFETY: passed on from the caller.
-    unsafe { run_known(t, kernel, task, at, None, ahead) }
+    unsafe {
+        let found = find_gaps(t, kernel, at.a, task.rows.start, heights(task.rows.len(), kernel.rows), &mut gaps);
+        run_known(t, kernel, task, at, found.then_some((&gaps, 0)), ahead);
+    }
+    GAPS.set(gaps);
 }
 
 /// As [`run_tiles`], where gaps of the left operand may be known.

@@ -98,7 +98,7 @@ impl Tiles {
 
     /// Whether zeros that the rows of a tile share are left out, where the host's micro-kernel can.
     pub fn leaves_gaps_out(&self) -> bool {
-        self.given && (self.rows_are_neighbours() || self.pack.is_some() && self.a_step == 1)
+        self.given && (self.rows_are_neighbours() || (self.pack.is_some() || self.in_panels) && self.a_step == 1)
     }
 
     /// Whether the result lies in panels, of this width.
