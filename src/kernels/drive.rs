@@ -176,11 +176,16 @@ impl TileJob {
             let column_parts = if by_column && !few { wanted.min(panels).min(most) } else { 1 };
             let row_parts = (wanted / column_parts).min(most_rows).max(1);
             let height = if grid == rows { kernel.rows } else { 1 };
-            for tiles in even(rows.div_ceil(height), if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 }) {
+            let row_parts = if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 };
+            let tiles = || even(rows.div_ceil(height), row_parts);
+            let parts: Vec<(Range<usize>, Range<usize>)> = match t.in_panels {
+                // Who updates panels has multiplied by them.
+                true => even(panels, column_parts).flat_map(|p| tiles().map(move |t| (t, p.clone()))).collect(),
+                false => tiles().flat_map(|t| even(panels, column_parts).map(move |p| (t.clone(), p))).collect(),
+            };
+            for (tiles, panels) in parts {
                 let rows = tiles.start * height..(tiles.end * height).min(rows);
-                for panels in even(panels, column_parts) {
-                    tasks.push(Task { images: 0..1, phases: phases.clone(), rows: rows.clone(), panels, grid_rows });
-                }
+                tasks.push(Task { images: 0..1, phases: phases.clone(), rows, panels, grid_rows });
             }
         }
         TileJob { tasks }
