@@ -178,7 +178,7 @@ impl TileJob {
             let height = if grid == rows { kernel.rows } else { 1 };
             let row_parts = if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 };
             let tiles = || even(rows.div_ceil(height), row_parts);
-            let parts: Vec<(Range<usize>, Range<usize>)> = match t.in_panels {
+            let parts: Vec<(Range<usize>, Range<usize>)> = match t.updated {
                 // Who updates panels has multiplied by them.
                 true => even(panels, column_parts).flat_map(|p| tiles().map(move |t| (t, p.clone()))).collect(),
                 false => tiles().flat_map(|t| even(panels, column_parts).map(move |p| (t.clone(), p))).collect(),
@@ -209,7 +209,7 @@ pub fn calls(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
 /// `at` has the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each; nobody else writes what the
 /// task owns; the CPU can run `kernel`.
 pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, ahead: &mut [Ahead]) {
-    if !t.in_panels {
+    if !t.updated {
         // SAFETY: passed on from the caller.
         return unsafe { run_known(t, kernel, task, at, None, ahead) };
     }

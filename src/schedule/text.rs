@@ -155,7 +155,7 @@ fn tiles_layout(t: &Tiles, columns: usize) -> String {
     let show = |i: usize| format!("{} {}", names[i], list(&t.shapes[i]));
     let panels = t.n.div_ceil(columns);
     let result = if t.makes_panels(columns) { "panels of " } else { "" };
-    let lies = if t.in_panels { "that lies " } else { "" };
+    let lies = if t.updated { "that lies " } else { "" };
     format!("{result}{} = {} * {} {lies}in {panels} panel(s) [{} {columns}]", show(2), show(0), show(1), t.packed_rows())
 }
 

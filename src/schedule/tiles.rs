@@ -20,8 +20,8 @@ pub struct Tiles {
     pub b: BufferId,
     /// How each task packs the panels it multiplies by, where they are not packed before. Only of one matrix.
     pub pack: Option<Pack>,
-    /// Whether the right operand lies in panels by itself.
-    pub in_panels: bool,
+    /// Whether the right operand is a state that lies in panels and that the plan also updates.
+    pub updated: bool,
     /// Whether the left operand of a matrix product is given from outside: data may have many zeros in the same places.
     pub given: bool,
     /// Result.
@@ -98,7 +98,7 @@ impl Tiles {
 
     /// Whether zeros that the rows of a tile share are left out, where the host's micro-kernel can.
     pub fn leaves_gaps_out(&self) -> bool {
-        self.given && (self.rows_are_neighbours() || (self.pack.is_some() || self.in_panels) && self.a_step == 1)
+        self.given && (self.rows_are_neighbours() || (self.pack.is_some() || self.updated) && self.a_step == 1)
     }
 
     /// Whether the result lies in panels, of this width.

@@ -12,7 +12,7 @@ use crate::schedule::thin::{Thin, ThinJob};
 use crate::schedule::tiles::{self, Pack, Phase, Tiles};
 use crate::schedule::views::{Views, contiguous};
 use crate::schedule::winograd::{Order, Winograd};
-use crate::schedule::{BufferId, Filtering, Home, Kind, Split, Transform};
+use crate::schedule::{BufferId, Filtering, Home, Kind, Split, Transform, updates};
 
 /// What speaks against running loop `l`, which has no reductions, as the epilogue of anchor `v`; `None` where its rows and columns are the
 /// anchor's.
@@ -397,8 +397,8 @@ impl Emitter<'_> {
         let (rows, depth, columns) = (shape[r - 2], left[k], shape[r - 1]);
         let batch = if r == 3 { shape[0] } else { 1 };
         let panels = columns.div_ceil(self.target.columns) * self.target.columns;
-        let in_panels = self.panels.are_ready_for(self.graph, v);
-        let pack = (packed.is_none() && !in_panels).then(|| self.pack_of_dot(v, tb));
+        let ready = self.panels.are_ready_for(self.graph, v);
+        let pack = (packed.is_none() && !ready).then(|| self.pack_of_dot(v, tb));
         let as_it_is = || pack.as_ref().map_or_else(|| self.operand(v, 1).0, |p| p.source);
         let b = packed.unwrap_or_else(as_it_is);
         let (c_y, c_panel) = match self.panels.hold(v) {
@@ -410,7 +410,7 @@ impl Emitter<'_> {
             a_offset: start,
             b,
             pack,
-            in_panels,
+            updated: ready && updates(self.graph).next().is_some(),
             given: matches!(self.buffers[a.index()].home, Home::Feed(_)),
             c: self.home(v),
             images: batch,
@@ -460,7 +460,7 @@ impl Emitter<'_> {
             a_offset,
             b,
             pack: None,
-            in_panels: false,
+            updated: false,
             given: false,
             c: self.home(v),
             images,
