@@ -87,7 +87,7 @@ impl Nest {
         self.dims.iter().map(|d| d.size).product()
     }
 
-    /// Rough cost of one point in elementary operations.
+    /// Rough cost of one point in elementary operations. What is stored must be fetched before and written back after.
     pub fn cost(&self) -> usize {
         let inst = |i: &Inst| match i {
             Inst::Load(_) => 1,
@@ -96,7 +96,7 @@ impl Nest {
             Inst::Binary(Binary::Div, ..) => 4,
             Inst::Binary(..) | Inst::Select(..) => 1,
         };
-        self.body.iter().map(inst).sum::<usize>() + self.stores.len() + self.reductions.len()
+        self.body.iter().map(inst).sum::<usize>() + 2 * self.stores.len() + self.reductions.len()
     }
 
     /// Merges neighbouring loops that every access walks as one, and drops loops of one turn. The first `apart` dims are
