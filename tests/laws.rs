@@ -1,22 +1,16 @@
 //! The laws of training: the same bits for any number of threads and across any stop and resume, and nothing torn is loaded.
 
+mod common;
+
+use common::{model, train};
 use ganc::codegen::Host;
 use ganc::driver;
-use ganc::graph::{FeedId, StateId};
+use ganc::graph::StateId;
 use ganc::model::Model;
-use ganc::runtime::random::Stream;
 use ganc::train::checkpoint::{list, resume, save, states};
 use ganc::train::{Options, Sampling, Session};
 use sha2::{Digest, Sha256};
 use std::path::Path;
-
-fn model(text: &str) -> Model {
-    let mut sources = ganc::diag::Sources::default();
-    sources.add("spec.gan", text);
-    let checked = driver::check(sources, &[]);
-    let page = ganc::diag::render::text(&checked.sources, checked.findings.items(), false);
-    checked.model.unwrap_or_else(|| panic!("{page}"))
-}
 
 fn digits() -> Model {
     model(&std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/digits.gan")).expect("the spec"))
@@ -26,25 +20,6 @@ fn session(model: &Model, threads: usize, seed: u64) -> Session {
     let host = Host::native().expect("this machine is supported");
     let options = Options { threads, seed, keep_gradients: false };
     driver::session(driver::program(model, None), &host, options).expect("it compiles")
-}
-
-/// Trains for `steps` steps on data that are a function of the draw alone.
-fn train(s: &mut Session, steps: usize) {
-    for _ in 0..steps {
-        let order = s.program.order(s.progress.step).to_vec();
-        for phase in order {
-            for i in 0..s.program.feeds.len() {
-                let id = FeedId(i as u32);
-                if s.is_data(id) {
-                    let stream = Stream { seed: 11, step: s.progress.draws, stream: i as u32 };
-                    stream.uniform(s.memory.feed_mut(id), -1.0, 1.0);
-                }
-            }
-            s.draw_noise();
-            s.run_phase(phase);
-        }
-        s.progress.step += 1;
-    }
 }
 
 /// The SHA-256 of every state: weights, running statistics, moments, averages.

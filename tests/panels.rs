@@ -1,47 +1,18 @@
 //! Matrices that lie in panels: the same bits as in rows, and only those that every graph can take so.
 
+mod common;
+
+use common::{model, train};
 use ganc::codegen::Host;
 use ganc::driver;
-use ganc::graph::FeedId;
 use ganc::model::Model;
-use ganc::runtime::random::Stream;
 use ganc::train::checkpoint::{resume, save, states};
 use ganc::train::{Options, Sampling, Session};
-
-fn model(text: &str) -> Model {
-    let mut sources = ganc::diag::Sources::default();
-    sources.add("spec.gan", text);
-    let checked = driver::check(sources, &[]);
-    let page = ganc::diag::render::text(&checked.sources, checked.findings.items(), false);
-    checked.model.unwrap_or_else(|| panic!("{page}"))
-}
 
 /// A session; one that keeps gradients has no panels, since those are results in rows.
 fn session(model: &Model, host: &Host, threads: usize, panels: bool) -> Session {
     let options = Options { threads, seed: 1, keep_gradients: !panels };
     driver::session(driver::program(model, None), host, options).expect("it compiles")
-}
-
-fn train(s: &mut Session, steps: usize) {
-    for _ in 0..steps {
-        for phase in s.program.order(s.progress.step).to_vec() {
-            for i in 0..s.program.feeds.len() {
-                let id = FeedId(i as u32);
-                let labels = s.program.feeds[i].limit;
-                if s.is_data(id) {
-                    let stream = Stream { seed: 11, step: s.progress.draws, stream: i as u32 };
-                    stream.uniform(s.memory.feed_mut(id), -1.0, 1.0);
-                    if let Some(limit) = labels {
-                        let label = |x: &mut f32| *x = ((*x + 1.0) / 2.0 * limit as f32).floor().min(limit as f32 - 1.0);
-                        s.memory.feed_mut(id).iter_mut().for_each(label);
-                    }
-                }
-            }
-            s.draw_noise();
-            s.run_phase(phase);
-        }
-        s.progress.step += 1;
-    }
 }
 
 /// Names and bits of all states, in PyTorch's layout.

@@ -5,9 +5,11 @@ use ganc::build::{Feed, FeedSource, Layout, Program};
 use ganc::codegen::Host;
 use ganc::eval::{self, Number};
 use ganc::graph::{Binary, Builder, FeedId, Graph, Op, Reduce, Sink, Source, Unary, Value, volume};
+use ganc::model::Model;
 use ganc::runtime::random::{Stream, unit};
 use ganc::runtime::{Executable, Memory, Team};
-use ganc::{opt, schedule};
+use ganc::train::Session;
+use ganc::{driver, opt, schedule};
 
 /// A small generator of choices.
 pub struct Dice {
@@ -32,6 +34,38 @@ impl Dice {
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         let i = self.below(items.len());
         &items[i]
+    }
+}
+
+/// The model of a spec without errors.
+pub fn model(text: &str) -> Model {
+    let mut sources = ganc::diag::Sources::default();
+    sources.add("spec.gan", text);
+    let checked = driver::check(sources, &[]);
+    let page = ganc::diag::render::text(&checked.sources, checked.findings.items(), false);
+    checked.model.unwrap_or_else(|| panic!("{page}"))
+}
+
+/// Trains for `steps` steps on data that are a function of the draw alone.
+pub fn train(s: &mut Session, steps: usize) {
+    for _ in 0..steps {
+        for phase in s.program.order(s.progress.step).to_vec() {
+            for i in 0..s.program.feeds.len() {
+                let id = FeedId(i as u32);
+                let labels = s.program.feeds[i].limit;
+                if s.is_data(id) {
+                    let stream = Stream { seed: 11, step: s.progress.draws, stream: i as u32 };
+                    stream.uniform(s.memory.feed_mut(id), -1.0, 1.0);
+                    if let Some(limit) = labels {
+                        let label = |x: &mut f32| *x = ((*x + 1.0) / 2.0 * limit as f32).floor().min(limit as f32 - 1.0);
+                        s.memory.feed_mut(id).iter_mut().for_each(label);
+                    }
+                }
+            }
+            s.draw_noise();
+            s.run_phase(phase);
+        }
+        s.progress.step += 1;
     }
 }
 
