@@ -3,29 +3,23 @@
 //! `r = x <= 0 ? 0 : x`, or with `slope * x` for 0, is at or below zero exactly where `x` is. Where `x` is a product's sum that nobody else
 //! needs, gradients look at the sign of `r`, which is kept for the next product anyway, and `x` need not be kept.
 
-use super::rebuild::copy_node;
-use crate::graph::{Binary, Builder, Conv, Graph, Node, Op, Role, Value};
+use super::rebuild::{copy_node, rebuild_values};
+use crate::graph::{Binary, Conv, Graph, Node, Op, Role, Value};
 use std::collections::HashMap;
 
 /// Compares rectified values with zero instead of what they were made of.
 pub fn run(graph: &Graph) -> Graph {
     let users = users(graph);
-    let mut b = Builder::new();
-    let mut map: Vec<Value> = Vec::with_capacity(graph.nodes().len());
     // What takes the place of a comparison once its rectified value is there.
     let mut signs: HashMap<Value, Value> = HashMap::new();
-    for v in graph.values() {
-        let new = copy_node(graph, v, &mut b, |a| signs.get(&a).copied().unwrap_or(map[a.index()]));
-        map.push(new);
+    rebuild_values(graph, |b, v, map| {
+        let new = copy_node(graph, v, b, |a| signs.get(&a).copied().unwrap_or(map[a.index()]));
         if let Some(sign) = sign_of_rectified(graph, &users, v) {
             let zero = map[graph.node(sign).args[1].index()];
             signs.insert(sign, b.binary(Binary::Le, new, zero));
         }
-    }
-    for o in graph.outputs() {
-        b.output(o.name.clone(), map[o.value.index()], o.sink);
-    }
-    b.finish()
+        new
+    })
 }
 
 /// For each value those that use it, and how many outputs do.

@@ -3,33 +3,26 @@
 //! Where all readers of a product take parts of it, the product of the rows and columns that they meet takes its place: the gradient of
 //! a concatenation is needed only for the parts that learn, an image and its label's embedding being the usual case.
 
-use super::rebuild::copy_node;
+use super::rebuild::{copy_node, rebuild_values};
 use crate::graph::{Builder, Graph, Op, Shape, Value};
 
 /// Narrows every product to what is read of it.
 pub fn run(graph: &Graph) -> Graph {
     let windows = windows(graph);
-    let mut b = Builder::new();
-    let mut map: Vec<Value> = Vec::with_capacity(graph.nodes().len());
-    for v in graph.values() {
+    rebuild_values(graph, |b, v, map| {
         let node = graph.node(v);
         let new = |i: usize| map[node.args[i].index()];
-        let narrowed = if let (Op::Dot { ta, tb }, Some(w)) = (&node.op, &windows[v.index()]) {
-            product(&mut b, w, [new(0), new(1)], *ta, *tb)
+        if let (Op::Dot { ta, tb }, Some(w)) = (&node.op, &windows[v.index()]) {
+            product(b, w, [new(0), new(1)], *ta, *tb)
         } else if let Op::Slice { start, step } = &node.op
             && let Some(w) = &windows[node.args[0].index()]
         {
             let start: Vec<usize> = start.iter().zip(&w.low).map(|(s, low)| s - low).collect();
             b.slice(new(0), &start, step, &node.shape)
         } else {
-            copy_node(graph, v, &mut b, |a| map[a.index()])
-        };
-        map.push(narrowed);
-    }
-    for o in graph.outputs() {
-        b.output(o.name.clone(), map[o.value.index()], o.sink);
-    }
-    b.finish()
+            copy_node(graph, v, b, |a| map[a.index()])
+        }
+    })
 }
 
 /// A part of a tensor: from `low` on, before `high`.

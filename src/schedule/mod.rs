@@ -204,6 +204,8 @@ pub fn plans_of(program: &mut Program, host: Target) -> Vec<Plan> {
 fn schedule_of(program: &Program, graph: Graph, host: Target) -> Plan {
     let target = Target { winograd: host.winograd && !program.exact_conv, ..host };
     let states = (0..program.states.len()).filter(|&i| program.states[i].panels.is_some());
+    let same_width = program.states.iter().all(|s| s.panels.is_none_or(|width| width == target.columns));
+    assert!(same_width, "states lie in panels of another host");
     schedule(graph, target, &states.map(|i| StateId(i as u32)).collect())
 }
 

@@ -59,7 +59,7 @@ impl Session {
     pub fn new(mut program: Program, host: &Host, options: Options) -> Result<Session, String> {
         let team = Team::new(options.threads)?;
         let plans: Vec<Plan> = team.install(|| match options.keep_gradients {
-            // Their layout is that of states in rows.
+            // Gradients are results, in rows: so states are, too.
             true => program.phases.par_iter().map(|p| schedule::plan_of(&program, &p.graph, host.target())).collect(),
             false => schedule::plans_of(&mut program, host.target()),
         });
