@@ -1,7 +1,7 @@
 //! The 6x16 micro-kernel for AVX2 with FMA: twelve sums, two columns of the right operand and one broadcast fill the sixteen
 //! vector registers.
 
-mod gaps;
+pub(super) mod gaps;
 
 use super::{MicroKernel, TileArgs};
 use std::arch::x86_64::{

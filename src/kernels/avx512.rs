@@ -4,6 +4,8 @@
 //! Its inner loop is assembly, because it must walk fourteen rows with seven addresses: rows `2i` and `2i + 1` lie
 //! [`TileArgs::a_pair`] apart, and compilers give each row an address of its own, which then live on the stack.
 
+mod gaps;
+
 use super::{MicroKernel, TileArgs, avx2};
 use std::arch::x86_64::{__m512, _mm512_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps};
 
@@ -23,7 +25,7 @@ pub fn kernel() -> MicroKernel {
         rows: ROWS,
         columns: COLUMNS,
         run,
-        picked: None,
+        picked: Some(gaps::picked()),
         transpose: Some(avx2::transpose),
         pairs: true,
         vector: 16,
@@ -43,19 +45,42 @@ unsafe extern "C" fn tile<const R: usize>(args: *const TileArgs) {
 unsafe fn sums<const R: usize>(g: &TileArgs) {
     // SAFETY: every address is one that the caller vouches for.
     unsafe {
-        let mut low = [_mm512_setzero_ps(); R];
-        let mut high = [_mm512_setzero_ps(); R];
-        if g.accumulate != 0 {
-            for r in 0..R {
-                low[r] = _mm512_loadu_ps(g.c_rows[r]);
-                high[r] = _mm512_loadu_ps(g.c_rows[r].add(16));
-            }
-        }
+        let (mut low, mut high) = start::<R>(g);
         for segment in 0..g.segments {
             let a = std::array::from_fn(|i| g.a_rows[(2 * i).min(R - 1)].wrapping_byte_add(segment * g.a_segment));
             products::<R>(&mut low, &mut high, a, g, g.b.byte_add(segment * g.b_segment));
         }
+        finish(g, &low, &high);
+    }
+}
+
+/// What sums start from.
+///
+/// # Safety
+/// As [`tile`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn start<const R: usize>(g: &TileArgs) -> ([__m512; R], [__m512; R]) {
+    let mut sums = ([_mm512_setzero_ps(); R], [_mm512_setzero_ps(); R]);
+    if g.accumulate != 0 {
         for r in 0..R {
+            // SAFETY: rows of the result.
+            unsafe { (sums.0[r], sums.1[r]) = (_mm512_loadu_ps(g.c_rows[r]), _mm512_loadu_ps(g.c_rows[r].add(16))) };
+        }
+    }
+    sums
+}
+
+/// Writes the sums.
+///
+/// # Safety
+/// As [`tile`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn finish<const R: usize>(g: &TileArgs, low: &[__m512; R], high: &[__m512; R]) {
+    for r in 0..R {
+        // SAFETY: rows of the result.
+        unsafe {
             _mm512_storeu_ps(g.c_rows[r], low[r]);
             _mm512_storeu_ps(g.c_rows[r].add(16), high[r]);
         }

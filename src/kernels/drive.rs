@@ -192,10 +192,16 @@ impl TileJob {
     }
 }
 
+/// Most rows of a tile, where gaps are left out or not.
+fn most_rows(kernel: &MicroKernel, gaps: bool) -> usize {
+    kernel.picked.as_ref().filter(|_| gaps).map_or(kernel.rows, |picked| picked.rows)
+}
+
 /// How often one task runs the micro-kernel, roughly.
 pub fn calls(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
     let grid = |p: &Phase| (task.rows.end.min(p.ny) - task.rows.start.min(p.ny)) * p.nx;
-    let tiles: usize = t.phases[task.phases.clone()].iter().map(|p| grid(p).div_ceil(kernel.rows)).sum();
+    let height = most_rows(kernel, t.leaves_gaps_out());
+    let tiles: usize = t.phases[task.phases.clone()].iter().map(|p| grid(p).div_ceil(height)).sum();
     let passes = match t.rows_are_neighbours() {
         true => t.phases.first().map_or(1, |p| (task.images.len() * p.segments * p.k).div_ceil(COPIED_DEPTH)),
         false => task.images.len(),
@@ -216,7 +222,8 @@ pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operan
     let mut gaps = GAPS.take();
     // SAFETY: passed on from the caller.
     unsafe {
-        let found = find_gaps(t, kernel, at.a, task.rows.start, heights(task.rows.len(), kernel.rows), &mut gaps);
+        let tiles = heights(task.rows.len(), most_rows(kernel, true));
+        let found = find_gaps(t, kernel, at.a, task.rows.start, tiles, &mut gaps);
         run_known(t, kernel, task, at, found.then_some((&gaps, 0)), ahead);
     }
     GAPS.set(gaps);
@@ -235,7 +242,8 @@ unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, 
             unsafe { copied(t, kernel, phase, task, at, &mut scratch, ahead) };
             continue;
         }
-        let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(kernel.rows);
+        let height = most_rows(kernel, gaps.is_some());
+        let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(height);
         for panel in task.panels.clone() {
             let b_row = panel * packed_rows + phase.b_row;
             for image in task.images.clone() {
@@ -269,10 +277,11 @@ pub unsafe fn run_packing(
     let most = (OWN_PANELS / panel_len).clamp(1, MOST_OWN);
     let blocks = || task.rows.clone().step_by(some).map(|start| start..(start + some).min(task.rows.end));
     let mut run = |gaps: Option<&Gaps>, own: *mut f32| {
+        let height = most_rows(kernel, gaps.is_some());
         for first in task.panels.clone().step_by(most) {
             let panels = first..(first + most).min(task.panels.end);
             let next = panels.end..(panels.end + most).min(task.panels.end);
-            let calls = task.rows.len().div_ceil(kernel.rows) * panels.len();
+            let calls = task.rows.len().div_ceil(height) * panels.len();
             let mut all = [Ahead::NOTHING; MOST_AHEAD + 1];
             all[..MOST_AHEAD].copy_from_slice(ahead);
             all[MOST_AHEAD] = pack_ahead(pack, at.b, next, calls);
@@ -282,7 +291,7 @@ pub unsafe fn run_packing(
                 let at = Operands { b: own.wrapping_sub(panels.start * panel_len), ..at };
                 let mut before = 0;
                 for rows in blocks() {
-                    let tiles = heights(rows.len(), kernel.rows).count();
+                    let tiles = heights(rows.len(), height).count();
                     let part = Task { rows, panels: panels.clone(), ..task.clone() };
                     run_known(t, kernel, &part, at, gaps.map(|g| (g, before)), &mut all);
                     before += tiles;
@@ -292,7 +301,7 @@ pub unsafe fn run_packing(
         }
     };
     let mut gaps = GAPS.take();
-    let tiles = blocks().flat_map(|rows| heights(rows.len(), kernel.rows));
+    let tiles = blocks().flat_map(|rows| heights(rows.len(), most_rows(kernel, true)));
     // SAFETY: passed on from the caller.
     let found = unsafe { find_gaps(t, kernel, at.a, task.rows.start, tiles, &mut gaps) };
     scratch([most * panel_len], |[own]| run(found.then_some(&gaps), own));
@@ -368,13 +377,13 @@ unsafe fn copied(
     scratch: &mut [f32; MOST_ROWS * 64],
     ahead: &mut [Ahead],
 ) {
-    let (height, width) = (kernel.rows, kernel.columns);
+    let picked = may_have_gaps(t, kernel, COPIED_DEPTH);
+    let (height, width) = (most_rows(kernel, picked.is_some()), kernel.columns);
     let rows = task.rows.start.min(p.ny)..task.rows.end.min(p.ny);
     let tiles = rows.len().div_ceil(height);
     let depth = task.images.len() * p.segments * p.k;
     let tile_len = COPIED_DEPTH * height + COPY_SLACK;
     let image = task.images.start;
-    let picked = may_have_gaps(t, kernel, COPIED_DEPTH);
     let mut gaps = GAPS.take();
     COPY.with_borrow_mut(|copy| {
         if copy.len() < tiles * tile_len {
@@ -549,7 +558,7 @@ impl Block<'_> {
         };
         let a_pair = 4 * if p.nx == 1 { p.a_y } else { p.a_x };
         let (mut y, mut x) = (rows.start, 0);
-        let (units, most) = (span / unit, self.kernel.rows / unit);
+        let (units, most) = (span / unit, most_rows(self.kernel, self.gaps.is_some()) / unit);
         let mut args = TileArgs::new(b, p.k, width);
         args.segments = p.segments;
         args.a_step = t.a_step * 4;

@@ -111,11 +111,13 @@ pub struct MicroKernel {
 /// A micro-kernel for the products in a list, and how to find those that are not 0 in all rows of a tile. Lists get room for 8 more.
 #[derive(Clone, Debug)]
 pub struct Picked {
+    /// Most rows of its tiles, at most 8: the fewer they are, the more zeros they share.
+    pub rows: usize,
     /// As [`MicroKernel::run`], for [`TileArgs::left`].
     pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
     /// `(rows, k, list)` for rows of `k` elements: how many are left.
     pub of_rows: unsafe fn(&[*const f32], usize, *mut u16) -> usize,
-    /// `(tile, rows, k, list)` for the elements of all rows of [`MicroKernel::rows`] for each product; 8 elements are readable for each.
+    /// `(tile, rows, k, list)` for tiles that hold [`Picked::rows`] elements for each product; 8 are readable for each.
     pub of_tile: unsafe fn(*const f32, usize, usize, *mut u16) -> usize,
 }
 

@@ -10,7 +10,9 @@ use std::arch::x86_64::{
 
 /// The functions; only for CPUs that have AVX2 and FMA.
 pub fn picked() -> Picked {
-    Picked { run: vec![picks::<1>, picks::<2>, picks::<3>, picks::<4>, picks::<5>, picks::<6>], of_rows, of_tile }
+    let run: Vec<unsafe extern "C" fn(*const TileArgs)> =
+        vec![picks::<1>, picks::<2>, picks::<3>, picks::<4>, picks::<5>, picks::<6>];
+    Picked { rows: ROWS, run, of_rows, of_tile: of_tile::<ROWS> }
 }
 
 /// # Safety
@@ -63,7 +65,7 @@ const fn elements() -> [[u8; 8]; 256] {
 
 /// # Safety
 /// See [`Picked::of_rows`]; the CPU has AVX2.
-unsafe fn of_rows(rows: &[*const f32], k: usize, list: *mut u16) -> usize {
+pub unsafe fn of_rows(rows: &[*const f32], k: usize, list: *mut u16) -> usize {
     // SAFETY: passed on from the caller.
     unsafe { look_along(rows, k, list) }
 }
@@ -97,16 +99,16 @@ unsafe fn look_along(rows: &[*const f32], k: usize, list: *mut u16) -> usize {
 }
 
 /// # Safety
-/// See [`Picked::of_tile`]; the CPU has AVX2.
-unsafe fn of_tile(tile: *const f32, rows: usize, k: usize, list: *mut u16) -> usize {
+/// See [`Picked::of_tile`], for tiles of `STEP` elements for each product; the CPU has AVX2.
+pub unsafe fn of_tile<const STEP: usize>(tile: *const f32, rows: usize, k: usize, list: *mut u16) -> usize {
     // SAFETY: passed on from the caller.
-    unsafe { look_across(tile, rows, k, list) }
+    unsafe { look_across::<STEP>(tile, rows, k, list) }
 }
 
 /// # Safety
 /// As [`of_tile`].
 #[target_feature(enable = "avx2")]
-unsafe fn look_across(tile: *const f32, rows: usize, k: usize, list: *mut u16) -> usize {
+unsafe fn look_across<const STEP: usize>(tile: *const f32, rows: usize, k: usize, list: *mut u16) -> usize {
     // All bits but the sign of each row.
     let mask: [i32; 8] = std::array::from_fn(|r| if r < rows { i32::MAX } else { 0 });
     let mut count = 0;
@@ -114,7 +116,7 @@ unsafe fn look_across(tile: *const f32, rows: usize, k: usize, list: *mut u16) -
     unsafe {
         let mask = _mm256_loadu_si256(mask.as_ptr().cast());
         for product in 0..k {
-            let x = _mm256_castps_si256(_mm256_loadu_ps(tile.add(product * ROWS)));
+            let x = _mm256_castps_si256(_mm256_loadu_ps(tile.add(product * STEP)));
             *list.add(count) = product as u16;
             count += usize::from(_mm256_testz_si256(x, mask) == 0);
         }
