@@ -84,9 +84,9 @@ fn exact_convolutions_reach_every_command() {
 }
 
 /// As wide as the AVX2 micro-kernel, on any machine.
-const TARGET: Target = Target { columns: 16, rows: 6, winograd: true };
+const TARGET: Target = Target { columns: 16, across: 1, rows: 6, winograd: true };
 /// As the portable one.
-const PORTABLE: Target = Target { columns: 8, rows: 4, winograd: false };
+const PORTABLE: Target = Target { columns: 8, across: 1, rows: 4, winograd: false };
 
 /// The names of the built-in specs.
 fn specs() -> Vec<String> {

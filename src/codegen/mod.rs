@@ -10,7 +10,7 @@ mod nest;
 mod tile;
 mod wide;
 
-use crate::kernels::{MicroKernel, wanted};
+use crate::kernels::{MicroKernel, Tile, wanted};
 use crate::schedule::nest::Nest;
 use crate::schedule::{BufferId, Kind, Plan, Target};
 use cranelift_codegen::Context;
@@ -139,7 +139,7 @@ impl Host {
 
     /// What schedules for this host need to know.
     pub fn target(&self) -> Target {
-        Target { columns: self.kernel.columns, rows: self.kernel.rows, winograd: self.kernel.vector > 0 }
+        Target { columns: self.kernel.columns, rows: self.kernel.rows, across: self.kernel.across(), winograd: self.kernel.vector > 0 }
     }
 }
 
@@ -183,14 +183,15 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
     // SAFETY: the functions were emitted with this signature.
     let run = addresses
         .iter()
-        .map(|&p| unsafe { std::mem::transmute::<*const u8, unsafe extern "C" fn(*const crate::kernels::TileArgs)>(p) });
+        .map(|&p| unsafe { std::mem::transmute::<*const u8, Tile>(p) });
     let kernel = MicroKernel {
         name: "portable 4x8",
         rows: tile::ROWS,
         columns: tile::COLUMNS,
-        run: run.collect(),
+        run: vec![run.collect()],
         picked: None,
         transpose: None,
+        pause: None,
         pairs: false,
         vector: 0,
     };

@@ -43,8 +43,13 @@ impl Ahead {
         Ahead { written, ..self }
     }
 
+    /// Whether something is left to ask for.
+    pub fn is_left(&self) -> bool {
+        self.rows > 0 && self.each > 0
+    }
+
     /// Asks for the next portion.
-    #[inline]
+    #[inline(always)]
     pub fn ask(&mut self) {
         let mut left = self.each;
         while left > 0 && self.rows > 0 {

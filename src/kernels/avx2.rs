@@ -3,7 +3,7 @@
 
 pub(super) mod gaps;
 
-use super::{MicroKernel, TileArgs};
+use super::{MicroKernel, Tile, TileArgs};
 use std::arch::x86_64::{
     __m256, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps,
     _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
@@ -14,14 +14,15 @@ const ROWS: usize = 6;
 
 /// The kernel's table; only for CPUs that have AVX2 and FMA.
 pub fn kernel() -> MicroKernel {
-    let run: Vec<unsafe extern "C" fn(*const TileArgs)> = vec![tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>];
+    let run: Vec<Tile> = vec![tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>];
     MicroKernel {
         name: "avx2 6x16",
         rows: ROWS,
         columns: 16,
-        run,
+        run: vec![run],
         picked: Some(gaps::picked()),
         transpose: Some(transpose),
+        pause: None,
         pairs: false,
         vector: 8,
     }

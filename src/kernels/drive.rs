@@ -7,7 +7,7 @@ use super::ahead::{Ahead, MOST_AHEAD, ask, ask_to_write};
 use super::gaps::Gaps;
 use super::pack::pack_some;
 use super::product::scratch;
-use super::{MOST_ROWS, MicroKernel, Picked, TileArgs};
+use super::{MOST_COLUMNS, MOST_ROWS, MicroKernel, Picked, TileArgs, together};
 use crate::schedule::tiles::{Pack, Phase, Tiles};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -73,6 +73,12 @@ const OWN_ROWS: usize = 24 * 1024;
 const MOST_OWN: usize = 3;
 /// The panels that are left are shared among so many tasks: the last tasks are small, so that threads end together.
 const OWN_TASKS: usize = 6;
+/// Bytes of a way of the first-level cache: lines that lie a multiple of it apart share a set, which has room for eight. Rows that do should not
+/// be more than a set can hold beside a line of a panel.
+const WAY: usize = 4096;
+const MOST_IN_SET: usize = 7;
+/// Room for a tile.
+const SCRATCH: usize = MOST_ROWS * MOST_COLUMNS;
 /// A tile of the copy starts this many elements after the end of the one before: whole vectors may be written past it.
 const COPY_SLACK: usize = 16;
 
@@ -108,6 +114,9 @@ impl TileJob {
     /// its columns.
     pub fn new(t: &Tiles, kernel: &MicroKernel, by_column: bool) -> TileJob {
         let panels = t.n.div_ceil(kernel.columns);
+        // Tasks own whole tiles, but for the last.
+        let across = kernel.across();
+        let columns = |parts: usize| even(panels.div_ceil(across), parts).map(move |g| g.start * across..(g.end * across).min(panels));
         let read = t.packed_rows() * panels * kernel.columns;
         // The last panel takes as long as a full one.
         let flops = t.flops() / t.n * panels * kernel.columns;
@@ -118,7 +127,7 @@ impl TileJob {
         if t.pack.is_some() {
             let mut first = 0;
             while first < panels {
-                let end = first + (panels - first).div_ceil(OWN_TASKS);
+                let end = (first + (panels - first).div_ceil(OWN_TASKS).next_multiple_of(across)).min(panels);
                 tasks.push(Task { images: 0..1, phases: 0..1, rows: 0..rows, panels: first..end, grid_rows });
                 first = end;
             }
@@ -140,7 +149,7 @@ impl TileJob {
             for images in images {
                 for phase in 0..t.phases.len() {
                     // Columns first: weights are shared out to be updated as they were to be multiplied by.
-                    for panels in even(panels, panel_parts) {
+                    for panels in columns(panel_parts) {
                         // Whole tiles, but for the last.
                         for tiles in even(rows.div_ceil(kernel.rows), row_parts) {
                             let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(rows);
@@ -180,8 +189,8 @@ impl TileJob {
             let tiles = || even(rows.div_ceil(height), row_parts);
             let parts: Vec<(Range<usize>, Range<usize>)> = match t.updated {
                 // Who updates panels has multiplied by them.
-                true => even(panels, column_parts).flat_map(|p| tiles().map(move |t| (t, p.clone()))).collect(),
-                false => tiles().flat_map(|t| even(panels, column_parts).map(move |p| (t.clone(), p))).collect(),
+                true => columns(column_parts).flat_map(|p| tiles().map(move |t| (t, p.clone()))).collect(),
+                false => tiles().flat_map(|t| columns(column_parts).map(move |p| (t.clone(), p))).collect(),
             };
             for (tiles, panels) in parts {
                 let rows = tiles.start * height..(tiles.end * height).min(rows);
@@ -197,19 +206,22 @@ fn most_rows(kernel: &MicroKernel, gaps: bool) -> usize {
     kernel.picked.as_ref().filter(|_| gaps).map_or(kernel.rows, |picked| picked.rows)
 }
 
-/// How often one task runs the micro-kernel, roughly.
-pub fn calls(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
+/// How often something is asked for in one task, roughly.
+pub fn asks(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
     let grid = |p: &Phase| (task.rows.end.min(p.ny) - task.rows.start.min(p.ny)) * p.nx;
     let height = most_rows(kernel, t.leaves_gaps_out());
-    let tiles: usize = t.phases[task.phases.clone()].iter().map(|p| grid(p).div_ceil(height)).sum();
-    let passes = match t.rows_are_neighbours() {
-        true => t.phases.first().map_or(1, |p| (task.images.len() * p.segments * p.k).div_ceil(COPIED_DEPTH)),
-        false => task.images.len(),
+    let with_tile = |p: &Phase| match t.rows_are_neighbours() {
+        true => {
+            let depth = task.images.len() * p.segments * p.k;
+            (0..depth).step_by(COPIED_DEPTH).map(|start| kernel.asks(1, COPIED_DEPTH.min(depth - start))).sum()
+        }
+        false => task.images.len() * kernel.asks(p.segments, p.k),
     };
-    (tiles * passes * task.panels.len()).max(1)
+    let tiles: usize = t.phases[task.phases.clone()].iter().map(|p| grid(p).div_ceil(height) * with_tile(p)).sum();
+    (tiles * task.panels.len().div_ceil(kernel.across())).max(1)
 }
 
-/// Runs one task; with each tile, a portion of each of `ahead` is asked for.
+/// Runs one task; with each tile, portions of each of `ahead` are asked for.
 ///
 /// # Safety
 /// `at` has the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each; nobody else writes what the
@@ -234,7 +246,7 @@ pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operan
 /// # Safety
 /// As [`run_tiles`].
 unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, gaps: Known, ahead: &mut [Ahead]) {
-    let mut scratch = [0.0f32; MOST_ROWS * 64];
+    let mut scratch = [0.0f32; SCRATCH];
     let packed_rows = t.packed_rows();
     for phase in &t.phases[task.phases.clone()] {
         if t.rows_are_neighbours() {
@@ -244,17 +256,26 @@ unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, 
         }
         let height = most_rows(kernel, gaps.is_some());
         let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(height);
-        for panel in task.panels.clone() {
-            let b_row = panel * packed_rows + phase.b_row;
+        for panels in together(task.panels.clone(), kernel.across()) {
+            let b_row = panels.start * packed_rows + phase.b_row;
             for image in task.images.clone() {
-                let job = Block { t, kernel, phase, task, image, panel, b_row, gaps };
-                let next = at.b.wrapping_add((b_row + packed_rows) * kernel.columns);
-                let mut panel_ahead = match panel + 1 < task.panels.end && image + 1 == task.images.end {
-                    true => Ahead::new(next, 1, 0, phase.segments * phase.k * kernel.columns, tiles),
-                    false => Ahead::NOTHING,
+                let some = together(panels.end..task.panels.end, kernel.across()).next();
+                let mut all = [Ahead::NOTHING; MOST_AHEAD + 2];
+                let (panels_ahead, rest) = (&mut all[0], ahead.len());
+                *panels_ahead = match some.filter(|_| image + 1 == task.images.end) {
+                    Some(next) => {
+                        let from = at.b.wrapping_add((next.start * packed_rows + phase.b_row) * kernel.columns);
+                        let len = phase.segments * phase.k * kernel.columns;
+                        let asks = tiles * kernel.asks(phase.segments, phase.k);
+                        Ahead::new(from, next.len(), packed_rows * kernel.columns, len, asks)
+                    }
+                    None => Ahead::NOTHING,
                 };
+                let job = Block { t, kernel, phase, task, image, panels: panels.clone(), b_row, gaps };
+                all[1..=rest].copy_from_slice(ahead);
                 // SAFETY: passed on from the caller.
-                unsafe { job.run(at, &mut scratch, &mut panel_ahead, ahead) };
+                unsafe { job.run(at, &mut scratch, &mut all[..=rest]) };
+                ahead.copy_from_slice(&all[1..=rest]);
             }
         }
     }
@@ -274,17 +295,17 @@ pub unsafe fn run_packing(
 ) {
     let panel_len = t.packed_rows() * kernel.columns;
     let some = (OWN_ROWS / t.packed_rows()).max(1).next_multiple_of(kernel.rows);
-    let most = (OWN_PANELS / panel_len).clamp(1, MOST_OWN);
+    let most = (OWN_PANELS / panel_len).clamp(1, MOST_OWN).next_multiple_of(kernel.across());
     let blocks = || task.rows.clone().step_by(some).map(|start| start..(start + some).min(task.rows.end));
     let mut run = |gaps: Option<&Gaps>, own: *mut f32| {
         let height = most_rows(kernel, gaps.is_some());
         for first in task.panels.clone().step_by(most) {
             let panels = first..(first + most).min(task.panels.end);
             let next = panels.end..(panels.end + most).min(task.panels.end);
-            let calls = task.rows.len().div_ceil(height) * panels.len();
+            let asks = kernel.asks(1, t.packed_rows()) * task.rows.len().div_ceil(height) * panels.len().div_ceil(kernel.across());
             let mut all = [Ahead::NOTHING; MOST_AHEAD + 1];
             all[..MOST_AHEAD].copy_from_slice(ahead);
-            all[MOST_AHEAD] = pack_ahead(pack, at.b, next, calls);
+            all[MOST_AHEAD] = pack_ahead(pack, at.b, next, asks);
             // SAFETY: passed on from the caller; there is room for the panels, and tiles read no others.
             unsafe {
                 pack_some(pack, kernel, at.b, own, panels.clone());
@@ -347,8 +368,8 @@ fn heights(rows: usize, most: usize) -> impl Iterator<Item = usize> {
     (0..tiles).map(move |tile| rows / tiles + usize::from(tile < rows % tiles))
 }
 
-/// What packing panels `some` is going to read, in portions for each of `calls`.
-fn pack_ahead(p: &Pack, b: *const f32, some: Range<usize>, calls: usize) -> Ahead {
+/// What packing panels `some` is going to read, in so many portions.
+fn pack_ahead(p: &Pack, b: *const f32, some: Range<usize>, times: usize) -> Ahead {
     let step = p.taps.get(1).map_or(0, |second| second - p.taps[0]);
     if some.is_empty() || !p.is_even() {
         return Ahead::NOTHING;
@@ -357,10 +378,10 @@ fn pack_ahead(p: &Pack, b: *const f32, some: Range<usize>, calls: usize) -> Ahea
     let from = b.wrapping_add(p.taps[0] + columns.start * p.column_step);
     match p.column_step {
         // Rows of panels: of each, what is packed is one piece.
-        many if p.taps.len() > 1 && many == p.rows => Ahead::new(from, p.taps.len(), step, columns.len() * many, calls),
+        many if p.taps.len() > 1 && many == p.rows => Ahead::new(from, p.taps.len(), step, columns.len() * many, times),
         _ if p.taps.len() > 1 => Ahead::NOTHING,
-        1 => Ahead::new(from, p.rows, p.row_step, columns.len(), calls),
-        _ => Ahead::new(from, columns.len(), p.column_step, p.rows, calls),
+        1 => Ahead::new(from, p.rows, p.row_step, columns.len(), times),
+        _ => Ahead::new(from, columns.len(), p.column_step, p.rows, times),
     }
 }
 
@@ -374,7 +395,7 @@ unsafe fn copied(
     p: &Phase,
     task: &Task,
     Operands { a, b, c }: Operands,
-    scratch: &mut [f32; MOST_ROWS * 64],
+    scratch: &mut [f32; SCRATCH],
     ahead: &mut [Ahead],
 ) {
     let picked = may_have_gaps(t, kernel, COPIED_DEPTH);
@@ -403,18 +424,20 @@ unsafe fn copied(
                     gaps.begin_well()
                 })
             });
-            for panel in task.panels.clone() {
-                let (column, image_b) = (panel * width, if t.sum_images { 0 } else { image * t.b_image });
-                // SAFETY: panel `panel` of the packed operand.
-                let panel_b = unsafe { b.add(image_b + (panel * t.packed_rows() + p.b_row + some.start) * width) };
+            for panels in together(task.panels.clone(), kernel.across()) {
+                let (column, image_b) = (panels.start * width, if t.sum_images { 0 } else { image * t.b_image });
+                // SAFETY: the first of these panels of the packed operand.
+                let panel_b = unsafe { b.add(image_b + (panels.start * t.packed_rows() + p.b_row + some.start) * width) };
                 let mut args = TileArgs::new(panel_b, some.len(), width);
                 (args.a_step, args.a_pair) = (height * 4, 4);
+                (args.b_panel, args.c_panel) = (t.packed_rows() * width * 4, t.c_panel * 4);
                 args.accumulate = usize::from(start > 0);
-                let c_panel = c.wrapping_add(image * t.c_image + p.c + panel * t.c_panel);
+                let columns = (panels.len() * width).min(t.n - column);
+                let c_first = c.wrapping_add(image * t.c_image + p.c + panels.start * t.c_panel);
                 for tile in 0..tiles {
                     let first = rows.start + tile * height;
                     let here = height.min(rows.end - first);
-                    let (mut a_row, mut c_row) = (copy.wrapping_add(tile * tile_len), c_panel.wrapping_add(first * p.c_y));
+                    let (mut a_row, mut c_row) = (copy.wrapping_add(tile * tile_len), c_first.wrapping_add(first * p.c_y));
                     for r in 0..here {
                         (args.a_rows[r], args.c_rows[r]) = (a_row, c_row);
                         (a_row, c_row) = (a_row.wrapping_add(1), c_row.wrapping_add(p.c_y));
@@ -422,10 +445,10 @@ unsafe fn copied(
                     if found {
                         gaps.tell(tile, &mut args);
                     }
-                    args.c_rows[..here].iter().for_each(|&row| ask_to_write(row));
-                    ahead.iter_mut().for_each(Ahead::ask);
+                    ask_for_results(&args, here, panels.len());
+                    args.ask(kernel, ahead);
                     // SAFETY: the rows are the task's, the copy holds the tile, and all addresses are inside the buffers.
-                    unsafe { finish(kernel, &mut args, here, width.min(t.n - column), scratch) };
+                    unsafe { finish(kernel, &mut args, [here, panels.len()], columns, scratch) };
                 }
             }
         }
@@ -489,16 +512,29 @@ unsafe fn copy_left(
     }
 }
 
-/// Runs the micro-kernel on one tile of `height` rows and `columns` columns; a short panel goes by way of a scratch tile. The rows of the
-/// result in `args` may be others afterwards.
+/// Asks for the result of a tile, which will be written soon.
+fn ask_for_results(args: &TileArgs, height: usize, panels: usize) {
+    for &row in &args.c_rows[..height] {
+        (0..panels).for_each(|panel| ask_to_write(row.wrapping_byte_add(panel * args.c_panel)));
+    }
+}
+
+/// Runs the micro-kernel on one tile of so many rows and panels, which have `columns` columns; a short panel goes by way of a scratch tile. The
+/// rows of the result in `args` may be others afterwards.
 ///
 /// # Safety
 /// As [`run_tiles`], for this tile.
-unsafe fn finish(kernel: &MicroKernel, args: &mut TileArgs, height: usize, columns: usize, scratch: &mut [f32; MOST_ROWS * 64]) {
-    let width = kernel.columns;
+unsafe fn finish(
+    kernel: &MicroKernel,
+    args: &mut TileArgs,
+    [height, panels]: [usize; 2],
+    columns: usize,
+    scratch: &mut [f32; SCRATCH],
+) {
+    let width = panels * kernel.columns;
     let run = match &kernel.picked {
-        Some(picked) if !args.left.is_null() => picked.run[height - 1],
-        _all => kernel.run[height - 1],
+        Some(picked) if !args.left.is_null() => picked.run[panels - 1][height - 1],
+        _all => kernel.run[panels - 1][height - 1],
     };
     if columns == width {
         // SAFETY: passed on from the caller.
@@ -520,14 +556,14 @@ unsafe fn finish(kernel: &MicroKernel, args: &mut TileArgs, height: usize, colum
     }
 }
 
-/// The tiles of one phase, one panel and one image.
+/// The tiles of one phase, one image and panels that are neighbours.
 struct Block<'a> {
     t: &'a Tiles,
     kernel: &'a MicroKernel,
     phase: &'a Phase,
     task: &'a Task,
     image: usize,
-    panel: usize,
+    panels: Range<usize>,
     b_row: usize,
     gaps: Known<'a>,
 }
@@ -535,9 +571,10 @@ struct Block<'a> {
 impl Block<'_> {
     /// # Safety
     /// As [`run_tiles`].
-    unsafe fn run(&self, at: Operands, scratch: &mut [f32; MOST_ROWS * 64], panel_ahead: &mut Ahead, ahead: &mut [Ahead]) {
+    unsafe fn run(&self, at: Operands, scratch: &mut [f32; SCRATCH], ahead: &mut [Ahead]) {
         let (t, p, width, image) = (self.t, self.phase, self.kernel.columns, self.image);
-        let column = self.panel * width;
+        let (first, panels) = (self.panels.start, self.panels.len());
+        let columns = (panels * width).min(t.n - first * width);
         let rows = self.task.rows.start.min(p.ny)..self.task.rows.end.min(p.ny);
         let count = rows.len() * p.nx;
         // SAFETY: the offsets are those that `t` describes.
@@ -545,7 +582,7 @@ impl Block<'_> {
             (
                 at.a.add(t.a_offset + image * t.a_image + p.a),
                 at.b.wrapping_add(image * t.b_image + self.b_row * width),
-                at.c.add(image * t.c_image + p.c + self.panel * t.c_panel),
+                at.c.add(image * t.c_image + p.c + first * t.c_panel),
             )
         };
         // Where a kernel finds rows in pairs, both of a pair must lie in one row of the grid, unless rows follow each other
@@ -558,12 +595,17 @@ impl Block<'_> {
         };
         let a_pair = 4 * if p.nx == 1 { p.a_y } else { p.a_x };
         let (mut y, mut x) = (rows.start, 0);
-        let (units, most) = (span / unit, most_rows(self.kernel, self.gaps.is_some()) / unit);
+        let mut most = most_rows(self.kernel, self.gaps.is_some());
+        if a_pair % WAY == 0 {
+            most = most.min(MOST_IN_SET);
+        }
+        let (units, most) = (span / unit, most / unit);
         let mut args = TileArgs::new(b, p.k, width);
         args.segments = p.segments;
         args.a_step = t.a_step * 4;
         args.a_segment = t.a_segment * 4;
         args.a_pair = a_pair;
+        (args.b_panel, args.c_panel) = (t.packed_rows() * width * 4, t.c_panel * 4);
         for (tile, height) in (0..count / span.max(1)).flat_map(|_| heights(units, most)).enumerate() {
             let height = height * unit;
             for r in 0..height {
@@ -577,11 +619,10 @@ impl Block<'_> {
             if let Some((gaps, before)) = self.gaps {
                 gaps.tell(before + tile, &mut args);
             }
-            args.c_rows[..height].iter().for_each(|&row| ask_to_write(row));
-            panel_ahead.ask();
-            ahead.iter_mut().for_each(Ahead::ask);
+            ask_for_results(&args, height, panels);
+            args.ask(self.kernel, ahead);
             // SAFETY: the rows are inside the phase's grid, and all addresses inside the buffers.
-            unsafe { finish(self.kernel, &mut args, height, width.min(t.n - column), scratch) };
+            unsafe { finish(self.kernel, &mut args, [height, panels], columns, scratch) };
         }
     }
 }

@@ -20,7 +20,7 @@ mod winograd;
 
 pub use ahead::{Ahead, MOST_AHEAD};
 pub use border::zero_border;
-pub use drive::{Operands, Task, TileJob, calls, run_packing, run_tiles};
+pub use drive::{Operands, Task, TileJob, asks, run_packing, run_tiles};
 pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;
@@ -28,13 +28,18 @@ pub use product::own_result;
 pub use thin::run_thin;
 pub use winograd::{WinogradTask, run_winograd, transform, transform_tasks, winograd_tasks};
 
+use std::ops::Range;
+
 /// Most rows of any micro-kernel's tile.
 pub const MOST_ROWS: usize = 14;
+/// Most columns of any micro-kernel's tile.
+const MOST_COLUMNS: usize = 32;
 
 /// What a micro-kernel is given; strides are in bytes.
 ///
 /// It computes, for each row `r` and column `j`, `c[r][j] (+)= sum over segments, k of a * b` with
-/// `a = a_rows[r] + segment*a_segment + k*a_step`; `b` is the next row of a packed panel for each product.
+/// `a = a_rows[r] + segment*a_segment + k*a_step`; `b` is the next row of a packed panel for each product. A tile of two panels has the second
+/// one's columns `b_panel` and `c_panel` behind the first one's.
 #[repr(C)]
 pub struct TileArgs {
     /// First element of each row of the left operand.
@@ -57,12 +62,20 @@ pub struct TileArgs {
     pub b_step: usize,
     /// Step of the panel.
     pub b_segment: usize,
+    /// From a panel to its neighbour.
+    pub b_panel: usize,
+    /// From the columns of the result of one panel to those of its neighbour.
+    pub c_panel: usize,
     /// Whether sums start from what `c` holds instead of 0.
     pub accumulate: usize,
     /// For [`Picked::run`]: which of the products of the only segment are computed.
     pub left: *const u16,
     /// How many.
     pub count: usize,
+    /// What a micro-kernel with [`MicroKernel::pause`] asks for; see [`TileArgs::ask`].
+    pub ahead: *mut Ahead,
+    /// How many.
+    pub aheads: usize,
 }
 
 impl TileArgs {
@@ -80,28 +93,49 @@ impl TileArgs {
             a_pair: 0,
             b_step: width * 4,
             b_segment: k * width * 4,
+            b_panel: 0,
+            c_panel: width * 4,
             accumulate: 0,
             left: std::ptr::null(),
             count: 0,
+            ahead: std::ptr::null_mut(),
+            aheads: 0,
         }
+    }
+
+    /// Lets `kernel` ask for portions of `ahead` while it computes the tile, as often as [`MicroKernel::asks`] says; or asks for them at once,
+    /// where it does not do so itself.
+    fn ask(&mut self, kernel: &MicroKernel, ahead: &mut [Ahead]) {
+        if kernel.pause.is_some() {
+            let some = ahead.iter().rposition(Ahead::is_left).map_or(0, |last| last + 1);
+            (self.ahead, self.aheads) = (ahead.as_mut_ptr(), some);
+            return;
+        }
+        ahead.iter_mut().for_each(Ahead::ask);
     }
 }
 
-/// A micro-kernel for each number of rows.
+/// Code for a tile.
+pub type Tile = unsafe extern "C" fn(*const TileArgs);
+
+/// A micro-kernel for each number of rows, and of panels.
 #[derive(Clone, Debug)]
 pub struct MicroKernel {
     /// Shown in reports.
     pub name: &'static str,
     /// Most rows of a tile.
     pub rows: usize,
-    /// Columns of a tile.
+    /// Columns of a panel.
     pub columns: usize,
-    /// The function for tiles of `i + 1` rows.
-    pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
+    /// The functions for tiles of `p + 1` panels and, of these, of `i + 1` rows.
+    pub run: Vec<Vec<Tile>>,
     /// How it leaves out products, where it can.
     pub picked: Option<Picked>,
     /// Transposes a block of 8x8: from rows `step` elements apart to rows `step` elements apart.
     pub transpose: Option<Transpose>,
+    /// After so many products it asks for what will be needed next: many requests at once would have to wait for one another, and the products for
+    /// them. `None` where it does not ask.
+    pub pause: Option<usize>,
     /// Whether it finds rows of odd number by [`TileArgs::a_pair`] from the one before.
     pub pairs: bool,
     /// Numbers in a vector of the hand-written transforms of Winograd's minimal filtering; 0 where there are none.
@@ -114,7 +148,7 @@ pub struct Picked {
     /// Most rows of its tiles, at most 8: the fewer they are, the more zeros they share.
     pub rows: usize,
     /// As [`MicroKernel::run`], for [`TileArgs::left`].
-    pub run: Vec<unsafe extern "C" fn(*const TileArgs)>,
+    pub run: Vec<Vec<Tile>>,
     /// `(rows, k, list)` for rows of `k` elements: how many are left.
     pub of_rows: unsafe fn(&[*const f32], usize, *mut u16) -> usize,
     /// `(tile, rows, k, list)` for tiles that hold [`Picked::rows`] elements for each product; 8 are readable for each.
@@ -132,7 +166,22 @@ pub fn wanted() -> Option<String> {
     std::env::var(CPU_VARIABLE).ok()
 }
 
+/// Some panels, as many neighbours at a time as a tile has at most.
+fn together(panels: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    panels.clone().step_by(most).map(move |first| first..(first + most).min(panels.end))
+}
+
 impl MicroKernel {
+    /// How often something is asked for during `segments` of `k` products.
+    pub fn asks(&self, segments: usize, k: usize) -> usize {
+        self.pause.map_or(1, |products| segments * k.div_ceil(products))
+    }
+
+    /// Most panels of a tile.
+    pub fn across(&self) -> usize {
+        self.run.len()
+    }
+
     /// The fastest hand-written micro-kernel this CPU can run; `None` where only the portable one can.
     pub fn detect() -> Option<MicroKernel> {
         #[cfg(target_arch = "x86_64")]

@@ -4,7 +4,7 @@
 //! A task owns an image or some rows of one. It works on some rows at a time and keeps the products of those that the next ones need, too, in a
 //! ring that stays in the second-level cache.
 
-use super::MicroKernel;
+use super::{MicroKernel, together};
 use super::ahead::Ahead;
 use super::product::{Product, multiply, scratch};
 use crate::schedule::narrow::Narrow;
@@ -106,11 +106,11 @@ unsafe fn multiply_pixels(
     to: *mut f32,
     line: usize,
 ) {
-    for panel in 0..line / kernel.columns {
+    for panels in together(0..line / kernel.columns, kernel.across()) {
         // The first panel meets the pixels in memory: each tile asks for those of the next.
         let next = from.wrapping_add(kernel.rows * n.inputs);
-        let mut ahead = match panel {
-            0 => Ahead::new(next, 1, 0, pixels * n.inputs, pixels.div_ceil(kernel.rows)),
+        let mut ahead = match panels.start {
+            0 => Ahead::new(next, 1, 0, pixels * n.inputs, pixels.div_ceil(kernel.rows) * kernel.asks(1, n.inputs)),
             _later => Ahead::NOTHING,
         };
         let product = Product {
@@ -121,9 +121,12 @@ unsafe fn multiply_pixels(
             a_segment: 0,
             segments: 1,
             k: n.inputs,
-            b: b.wrapping_add(panel * n.inputs * kernel.columns),
-            c: to.wrapping_add(panel * kernel.columns),
+            panels: panels.len(),
+            b: b.wrapping_add(panels.start * n.inputs * kernel.columns),
+            b_panel: n.inputs * kernel.columns,
+            c: to.wrapping_add(panels.start * kernel.columns),
             c_row: line,
+            c_panel: kernel.columns,
             accumulate: false,
         };
         // SAFETY: passed on from the caller.

@@ -1,4 +1,4 @@
-//! Products of a few rows with one packed panel, and memory between the stages of a task.
+//! Products of a few rows with some packed panels, and memory between the stages of a task.
 
 use super::ahead::Ahead;
 use super::{MicroKernel, TileArgs};
@@ -66,18 +66,24 @@ pub struct Product {
     pub segments: usize,
     /// Products in a segment.
     pub k: usize,
-    /// Packed panel; segments follow each other.
+    /// Panels: no more than a tile has.
+    pub panels: usize,
+    /// The first packed panel; segments follow each other.
     pub b: *const f32,
+    /// From panel to panel.
+    pub b_panel: usize,
     /// Result.
     pub c: *mut f32,
     /// Its step between rows.
     pub c_row: usize,
+    /// From the columns of one panel to those of the next.
+    pub c_panel: usize,
     /// Whether sums start from what `c` holds.
     pub accumulate: bool,
 }
 
-/// `c[row] (+)= a[row] * b` for `rows` rows and one panel, with `segments` of `k` products. With each tile, a portion of each of `ahead` is
-/// asked for.
+/// `c[row] (+)= a[row] * b` for `rows` rows and some panels, with `segments` of `k` products. With each tile, portions of each of `ahead` are
+/// asked for, as often as [`MicroKernel::asks`] says.
 ///
 /// # Safety
 /// All addresses are valid, and the CPU can run the kernel.
@@ -89,6 +95,7 @@ pub unsafe fn multiply(kernel: &MicroKernel, p: &Product, ahead: &mut [Ahead]) {
     args.a_segment = p.a_segment * 4;
     args.a_step = p.a_step * 4;
     args.a_pair = p.a_row * 4;
+    (args.b_panel, args.c_panel) = (p.b_panel * 4, p.c_panel * 4);
     args.accumulate = usize::from(p.accumulate);
     let (mut a, mut c) = (p.a, p.c);
     for block in 0..blocks {
@@ -97,8 +104,8 @@ pub unsafe fn multiply(kernel: &MicroKernel, p: &Product, ahead: &mut [Ahead]) {
             (args.a_rows[r], args.c_rows[r]) = (a, c);
             (a, c) = (a.wrapping_add(p.a_row), c.wrapping_add(p.c_row));
         }
-        ahead.iter_mut().for_each(Ahead::ask);
+        args.ask(kernel, ahead);
         // SAFETY: passed on from the caller.
-        unsafe { (kernel.run[height - 1])(&args) };
+        unsafe { (kernel.run[p.panels - 1][height - 1])(&args) };
     }
 }

@@ -5,7 +5,7 @@
 
 use super::ahead::Ahead;
 use super::product::scratch;
-use super::{MicroKernel, TileArgs};
+use super::{MicroKernel, TileArgs, together};
 use crate::schedule::thin::{Block, Thin};
 use std::ops::Range;
 
@@ -74,7 +74,9 @@ impl Work<'_> {
         let down = usize::from(!t.thin_is_big) * line;
         let place = |at: &Block| (at.image * t.wide.size[0] + at.rows.start) * line;
         let tiles = t.rows().div_ceil(self.kernel.rows);
-        let calls = t.kernel[0] * columns / width * tiles;
+        let across = self.kernel.across();
+        let calls = t.kernel[0] * (columns / width).div_ceil(across) * tiles;
+        let asks = |rows: &Range<usize>| calls * self.kernel.asks(rows.len(), t.wide.size[1]);
         for n in blocks.clone() {
             let block = t.block(n);
             // SAFETY: rows of the images.
@@ -82,28 +84,30 @@ impl Work<'_> {
             let mut ahead = match n + 1 < blocks.end {
                 true => {
                     let next = t.block(n + 1);
-                    Ahead::new(b.wrapping_add(place(&next) + (t.kernel[0] - 1) * down), 1, 0, next.rows.len() * line, calls)
+                    Ahead::new(b.wrapping_add(place(&next) + (t.kernel[0] - 1) * down), 1, 0, next.rows.len() * line, asks(&block.rows))
                 }
                 false => Ahead::NOTHING,
             };
             for y in 0..t.kernel[0] {
-                for panel in 0..columns / width {
-                    let from = b.wrapping_add(place(&block) + y * down + panel * width);
+                for panels in together(0..columns / width, across) {
+                    let from = b.wrapping_add(place(&block) + y * down + panels.start * width);
                     let mut args = TileArgs::new(from, t.wide.size[1], width);
                     (args.segments, args.b_step, args.b_segment) = (block.rows.len(), columns * 4, line * 4);
                     (args.a_step, args.a_segment, args.a_pair) = (left.step * 4, left.segment * 4, 4);
+                    // Panels are columns of the image.
+                    args.b_panel = width * 4;
                     args.accumulate = usize::from(n > blocks.start);
                     let mut row = 0;
                     for tile in 0..tiles {
                         let high = t.rows() / tiles + usize::from(tile < t.rows() % tiles);
                         for r in 0..high {
                             args.a_rows[r] = left.first.wrapping_add(y * left.tap + row + r);
-                            args.c_rows[r] = c.wrapping_add((y * t.rows() + row + r) * columns + panel * width);
+                            args.c_rows[r] = c.wrapping_add((y * t.rows() + row + r) * columns + panels.start * width);
                         }
                         row += high;
-                        ahead.ask();
+                        args.ask(self.kernel, std::slice::from_mut(&mut ahead));
                         // SAFETY: all addresses lie inside the buffers.
-                        unsafe { (self.kernel.run[high - 1])(&args) };
+                        unsafe { (self.kernel.run[panels.len() - 1][high - 1])(&args) };
                     }
                 }
             }

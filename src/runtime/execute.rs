@@ -8,7 +8,7 @@ use crate::build::Program;
 use crate::codegen::{Compiled, Host, NestFn, compile, nest_of};
 use crate::graph::{FeedId, ScalarId, StateId, volume};
 use crate::kernels::{
-    Ahead, MOST_AHEAD, MicroKernel, NarrowTask, Operands, Task, TileJob, WinogradTask, calls, narrow_tasks, own_result,
+    Ahead, MOST_AHEAD, MicroKernel, NarrowTask, Operands, Task, TileJob, WinogradTask, asks, narrow_tasks, own_result,
     pack_panels, pack_tasks, run_narrow, run_packing, run_thin, run_tiles, run_winograd, transform, transform_tasks,
     winograd_tasks, zero_border,
 };
@@ -437,7 +437,7 @@ impl Executable {
         let run = |c: *mut f32, pointers: &[*mut f32]| {
             let mut ahead = [Ahead::NOTHING; MOST_AHEAD];
             if let Some(nest) = epilogue {
-                ahead = reads(nest, pointers, t.c, rows.clone(), columns.clone(), calls(t, &self.kernel, task));
+                ahead = reads(nest, pointers, t.c, rows.clone(), columns.clone(), asks(t, &self.kernel, task));
             }
             // SAFETY: the buffers are those the product describes, and the CPU was asked before the kernel was chosen. What follows it runs on
             // exactly the rows and columns of this task, whose product is complete.
@@ -475,7 +475,7 @@ impl Executable {
     }
 }
 
-/// What an epilogue reads in some rows and columns beside the product, in portions for each call of the micro-kernel. Only operands whose
+/// What an epilogue reads in some rows and columns beside the product, in so many portions. Only operands whose
 /// loops before the last are one walk.
 fn reads(
     nest: &Nest,
@@ -483,7 +483,7 @@ fn reads(
     product: BufferId,
     rows: Range<usize>,
     columns: Range<usize>,
-    calls: usize,
+    times: usize,
 ) -> [Ahead; MOST_AHEAD] {
     let last = nest.dims.len() - 1;
     let within: usize = nest.dims[1..last].iter().map(|d| d.size).product();
@@ -498,7 +498,7 @@ fn reads(
         let strides = &nest.accesses[a].strides;
         let first = pointers[a].wrapping_add(rows.start * strides[0] + columns.start);
         let written = nest.stores.iter().any(|s| nest.accesses[s.access].buffer == nest.accesses[a].buffer);
-        *place = Ahead::new(first, rows.len() * within, strides[last - 1], columns.len(), calls).to_write(written);
+        *place = Ahead::new(first, rows.len() * within, strides[last - 1], columns.len(), times).to_write(written);
     }
     ahead
 }

@@ -45,8 +45,10 @@ typed_id!(
 /// What the host's micro-kernels ask of the layout of packed matrices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Target {
-    /// Columns of a micro-kernel's tile; packed panels are this wide.
+    /// Columns of a packed panel.
     pub columns: usize,
+    /// Most panels of a micro-kernel's tile.
+    pub across: usize,
     /// Rows of a micro-kernel's tile.
     pub rows: usize,
     /// Whether convolutions may be computed by Winograd's minimal filtering: the host has kernels for it and nothing asks for the

@@ -60,7 +60,7 @@ pub fn title(plan: &Plan, kernel: &Kernel) -> String {
 /// The micro-kernel's tile, layouts, operations, bytes (see [`work`](super::work)), and why what it makes goes to memory: one line.
 fn details(plan: &Plan, kernel: &Kernel) -> String {
     let work = kernel.work(plan.target.columns);
-    let tile = format!("tile {}x{}, ", plan.target.rows, plan.target.columns);
+    let tile = format!("tile {}x{}, ", plan.target.rows, plan.target.columns * plan.target.across);
     let (tile, layout) = match &kernel.kind {
         Kind::Nest(nest, _) => (String::new(), nest_layout(nest)),
         Kind::Border(b) if b.inner.is_empty() => (String::new(), "all of it".to_string()),

@@ -1,7 +1,7 @@
 //! The micro-kernel for products in a list, and how that list is made.
 
 use super::{ROWS, TileArgs, finish, start};
-use crate::kernels::Picked;
+use crate::kernels::{Picked, Tile};
 use std::arch::x86_64::{
     __m128i, __m256, _CMP_NEQ_UQ, _mm_add_epi16, _mm_cvtepu8_epi16, _mm_loadl_epi64, _mm_set1_epi16, _mm_storeu_si128,
     _mm256_broadcast_ss, _mm256_castps_si256, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
@@ -10,9 +10,8 @@ use std::arch::x86_64::{
 
 /// The functions; only for CPUs that have AVX2 and FMA.
 pub fn picked() -> Picked {
-    let run: Vec<unsafe extern "C" fn(*const TileArgs)> =
-        vec![picks::<1>, picks::<2>, picks::<3>, picks::<4>, picks::<5>, picks::<6>];
-    Picked { rows: ROWS, run, of_rows, of_tile: of_tile::<ROWS> }
+    let run: Vec<Tile> = vec![picks::<1>, picks::<2>, picks::<3>, picks::<4>, picks::<5>, picks::<6>];
+    Picked { rows: ROWS, run: vec![run], of_rows, of_tile: of_tile::<ROWS> }
 }
 
 /// # Safety

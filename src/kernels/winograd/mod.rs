@@ -8,7 +8,7 @@ mod lanes;
 mod routines;
 mod transforms;
 
-use super::MicroKernel;
+use super::{MicroKernel, together};
 use super::ahead::{Ahead, ask};
 use super::product::{Line, Product, multiply, scratch};
 use crate::schedule::winograd::{Order, Part, Winograd};
@@ -456,10 +456,13 @@ impl<'w> Work<'w> {
         let part_len = tiles * tile + APART;
         let step = group * part_len + APART;
         // As many panels at a time as keep the products in cache.
-        let most = (HELD / (self.products * tiles * width)).clamp(1, task.panels.len());
+        let across = self.kernel.across();
+        let most = (HELD / (self.products * tiles * width)).max(1).next_multiple_of(across).min(task.panels.len());
         let held_tile = most * width + APART;
         let held_step = tiles * held_tile + APART;
-        let blocks = tiles.div_ceil(self.kernel.rows);
+        let asks = tiles.div_ceil(self.kernel.rows) * self.kernel.asks(group, w.inputs);
+        // Of a panel: parts that add up are neighbours, and so are panels.
+        let filters = group * w.inputs * width;
         scratch([self.products * step, self.products * held_step], |[v, held]| {
             for first in (0..w.parts.len()).step_by(group) {
                 for q in 0..group {
@@ -476,15 +479,18 @@ impl<'w> Work<'w> {
                     let panels = panels..(panels + most).min(task.panels.end);
                     for f in 0..self.products {
                         let mut tiles_ahead = match f + 1 < self.products {
-                            true => Ahead::new(v.wrapping_add((f + 1) * step), 1, 0, group * part_len, blocks * panels.len()),
+                            true => {
+                                let times = asks * panels.len().div_ceil(across);
+                                Ahead::new(v.wrapping_add((f + 1) * step), 1, 0, group * part_len, times)
+                            }
                             false => Ahead::NOTHING,
                         };
-                        for (n, panel) in panels.clone().enumerate() {
-                            let next = if panel + 1 < panels.end { (f, panel + 1) } else { (f + 1, panels.start) };
+                        for some in together(panels.clone(), across) {
+                            let next = if some.end < panels.end { (f, some.end) } else { (f + 1, panels.start) };
                             let filters_ahead = match next.0 < self.products {
                                 true => {
                                     let from = u.wrapping_add(self.filter_place(first, next.0, next.1));
-                                    Ahead::new(from, 1, 0, group * w.inputs * width, blocks)
+                                    Ahead::new(from, 1, 0, some.len() * filters, asks)
                                 }
                                 false => Ahead::NOTHING,
                             };
@@ -501,9 +507,12 @@ impl<'w> Work<'w> {
                                         a_segment: part_len,
                                         segments: group,
                                         k: w.inputs,
-                                        b: u.add(self.filter_place(first, f, panel)),
-                                        c: held.add(f * held_step + n * width),
+                                        panels: some.len(),
+                                        b: u.add(self.filter_place(first, f, some.start)),
+                                        b_panel: filters,
+                                        c: held.add(f * held_step + (some.start - panels.start) * width),
                                         c_row: held_tile,
+                                        c_panel: width,
                                         accumulate: false,
                                     },
                                     &mut ahead,
@@ -549,7 +558,8 @@ impl<'w> Work<'w> {
                             },
                             false => (a.wrapping_add(q * self.products * tiles * w.inputs + tiles * c), tiles * w.inputs),
                         };
-                        for (f, n) in (0..self.products).flat_map(|f| (0..panels).map(move |n| (f, n))) {
+                        let across = self.kernel.across();
+                        for (f, some) in (0..self.products).flat_map(|f| together(0..panels, across).map(move |s| (f, s))) {
                             // SAFETY: the memory has room for all products.
                             unsafe {
                                 multiply(
@@ -562,9 +572,12 @@ impl<'w> Work<'w> {
                                         a_segment: 0,
                                         segments: 1,
                                         k: inputs.len(),
-                                        b: u.add(n * filters_panel + f * filters_step),
-                                        c: held.add(n * held_panel + f * held_step),
+                                        panels: some.len(),
+                                        b: u.add(some.start * filters_panel + f * filters_step),
+                                        b_panel: filters_panel,
+                                        c: held.add(some.start * held_panel + f * held_step),
                                         c_row: width,
+                                        c_panel: held_panel,
                                         accumulate: q > first || c > 0,
                                     },
                                     &mut [],
@@ -592,7 +605,7 @@ impl<'w> Work<'w> {
         let (all, row) = (w.images * w.tiles_of_image(), w.tiles[1]);
         let rows_at_once = GRADIENT_TILES.div_ceil(row).min(w.images * w.tiles[0]);
         let tile = inputs.len();
-        let blocks = tile.div_ceil(self.kernel.rows);
+        let asks = tile.div_ceil(self.kernel.rows) * self.kernel.asks(1, rows_at_once * row);
         let step = rows_at_once * row * tile + APART;
         let held_row = panels * width + APART;
         let held_step = inputs.len() * held_row + APART;
@@ -603,16 +616,18 @@ impl<'w> Work<'w> {
                 // SAFETY: the memory has room for so many tiles.
                 unsafe { self.image_rows(a, &w.parts[part], some.clone(), inputs.clone(), v, step) };
                 for f in 0..self.products {
-                    for (n, panel) in task.panels.clone().enumerate() {
-                        let place = |f: usize, panel: usize| ((f * (w.outputs / width) + panel) * all + first * row) * width;
-                        let next = if n + 1 < panels { (f, n + 1) } else { (f + 1, 0) };
+                    for at in together(0..panels, self.kernel.across()) {
+                        let place = |f: usize, n: usize| {
+                            ((f * (w.outputs / width) + task.panels.start + n) * all + first * row) * width
+                        };
+                        let next = if at.end < panels { (f, at.end) } else { (f + 1, 0) };
                         let mut ahead = match next.0 < self.products {
                             true => {
-                                let b = d.wrapping_add(place(next.0, task.panels.start + next.1));
+                                let b = d.wrapping_add(place(next.0, next.1));
                                 let c = held.wrapping_add(next.0 * held_step + next.1 * width);
                                 [
-                                    Ahead::new(b, 1, 0, some.len() * row * width, blocks),
-                                    Ahead::new(c, inputs.len(), held_row, width, blocks),
+                                    Ahead::new(b, at.len(), all * width, some.len() * row * width, asks),
+                                    Ahead::new(c, inputs.len(), held_row, at.len() * width, asks),
                                 ]
                             }
                             false => [Ahead::NOTHING; 2],
@@ -629,9 +644,12 @@ impl<'w> Work<'w> {
                                     a_segment: 0,
                                     segments: 1,
                                     k: some.len() * row,
-                                    b: d.add(place(f, panel)),
-                                    c: held.add(f * held_step + n * width),
+                                    panels: at.len(),
+                                    b: d.add(place(f, at.start)),
+                                    b_panel: all * width,
+                                    c: held.add(f * held_step + at.start * width),
                                     c_row: held_row,
+                                    c_panel: width,
                                     accumulate: first > 0,
                                 },
                                 &mut ahead,
