@@ -44,7 +44,7 @@ const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// Comparisons; not ordered numbers are only not equal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Compare {
     Less,
     LessEqual,
@@ -118,8 +118,32 @@ pub trait Arithmetic {
 
     /// `e^x`; infinity above 88.73, 0 below -87.
     fn exp(&mut self, x: Self::V) -> Self::V {
-        let (high, low) = (self.constant(89.0), self.constant(-87.68));
+        let high = self.constant(89.0);
         let x = self.choose(Compare::Greater, x, high, high, x);
+        let (p, shifted) = self.exp_parts(x);
+        // 2^n as 2^(n-1) * 2, so that n = 128 overflows to infinity and n = -126, the least that -87.68 leads to, gives 0.
+        let bias = self.int_constant(126 - 0x4B40_0000);
+        let exponent = self.add_int(shifted, bias);
+        let scale = self.shift_left(exponent, 23);
+        let p = self.multiply(p, scale);
+        let two = self.constant(2.0);
+        self.multiply(p, two)
+    }
+
+    /// `e^-|x|`, as [`Arithmetic::exp`] has it: of no more than 1, nothing overflows.
+    fn exp_of_minus(&mut self, x: Self::V) -> Self::V {
+        let sign = self.int_constant(i32::MIN);
+        let negative = self.or(x, sign);
+        let (p, shifted) = self.exp_parts(negative);
+        let bias = self.int_constant(127 - 0x4B40_0000);
+        let exponent = self.add_int(shifted, bias);
+        let scale = self.shift_left(exponent, 23);
+        self.multiply(p, scale)
+    }
+
+    /// `x` as `n*ln(2) + r`: `e^r`, and `n` as a whole number added to the bits of [`ROUND`].
+    fn exp_parts(&mut self, x: Self::V) -> (Self::V, Self::V) {
+        let low = self.constant(-87.68);
         let x = self.choose(Compare::Less, x, low, low, x);
         let (log2e, round) = (self.constant(std::f32::consts::LOG2_E), self.constant(ROUND));
         let shifted = self.fma(x, log2e, round);
@@ -131,18 +155,23 @@ pub trait Arithmetic {
         let square = self.multiply(r, r);
         let p = self.fma(p, square, r);
         let one = self.constant(1.0);
-        let p = self.add(p, one);
-        // 2^n as 2^(n-1) * 2, so that n = 128 overflows to infinity and n = -126, the least that -87.68 leads to, gives 0.
-        let bias = self.int_constant(126 - 0x4B40_0000);
-        let exponent = self.add_int(shifted, bias);
-        let scale = self.shift_left(exponent, 23);
-        let p = self.multiply(p, scale);
-        let two = self.constant(2.0);
-        self.multiply(p, two)
+        (self.add(p, one), shifted)
     }
 
     /// Natural logarithm; -infinity of 0, NaN of negative numbers.
     fn log(&mut self, x: Self::V) -> Self::V {
+        let result = self.log_of_normal(x);
+        let (zero, infinity) = (self.constant(0.0), self.constant(f32::INFINITY));
+        let (minus, nan) = (self.constant(f32::NEG_INFINITY), self.constant(f32::NAN));
+        let result = self.choose(Compare::Less, x, infinity, result, x);
+        // Subnormal numbers count as 0, as they do everywhere in a run.
+        let tiny = self.constant(f32::MIN_POSITIVE);
+        let below = self.choose(Compare::Less, x, zero, nan, minus);
+        self.choose(Compare::Less, x, tiny, below, result)
+    }
+
+    /// Natural logarithm of positive normal numbers.
+    fn log_of_normal(&mut self, x: Self::V) -> Self::V {
         // Split so that the mantissa lies in [sqrt(1/2), sqrt(2)).
         let offset = self.int_constant(0x3F35_04F3);
         let moved = self.subtract_int(x, offset);
@@ -161,24 +190,17 @@ pub trait Arithmetic {
         let (ln2_high, ln2_low) = (self.constant(LN2_HIGH), self.constant(LN2_LOW));
         let tail = self.fma(e, ln2_low, tail);
         let sum = self.add(m, tail);
-        let result = self.fma(e, ln2_high, sum);
-        let (zero, infinity) = (self.constant(0.0), self.constant(f32::INFINITY));
-        let (minus, nan) = (self.constant(f32::NEG_INFINITY), self.constant(f32::NAN));
-        let result = self.choose(Compare::Less, x, infinity, result, x);
-        // Subnormal numbers count as 0, as they do everywhere in a run.
-        let tiny = self.constant(f32::MIN_POSITIVE);
-        let below = self.choose(Compare::Less, x, zero, nan, minus);
-        self.choose(Compare::Less, x, tiny, below, result)
+        self.fma(e, ln2_high, sum)
     }
 
-    /// `log(1 + e)` for `0 <= e <= 1`.
+    /// `log(1 + e)` for `0 <= e <= 1`; NaN of NaN, by way of what was lost.
     fn log_1p_small(&mut self, e: Self::V) -> Self::V {
         let one = self.constant(1.0);
         let u = self.add(one, e);
         let back = self.subtract(u, one);
         let lost = self.subtract(e, back);
         let fix = self.divide(lost, u);
-        let log = self.log(u);
+        let log = self.log_of_normal(u);
         self.add(log, fix)
     }
 
@@ -186,20 +208,18 @@ pub trait Arithmetic {
     fn softplus(&mut self, x: Self::V) -> Self::V {
         let zero = self.constant(0.0);
         let positive = self.choose(Compare::Less, x, zero, zero, x);
-        let absolute = self.absolute(x);
-        let negative = self.negate(absolute);
-        let e = self.exp(negative);
+        let e = self.exp_of_minus(x);
         let log = self.log_1p_small(e);
         self.add(positive, log)
     }
 
-    /// `1 / (1 + e^-x)`.
+    /// `1 / (1 + e^-x)`; `e^x / (1 + e^x)` below 0. So it has its exponential in common with [`Arithmetic::softplus`], whose gradient it is.
     fn sigmoid(&mut self, x: Self::V) -> Self::V {
-        let negative = self.negate(x);
-        let e = self.exp(negative);
-        let one = self.constant(1.0);
+        let (zero, one) = (self.constant(0.0), self.constant(1.0));
+        let e = self.exp_of_minus(x);
         let below = self.add(one, e);
-        self.divide(one, below)
+        let above = self.choose(Compare::Less, x, zero, e, one);
+        self.divide(above, below)
     }
 
     /// Hyperbolic tangent.

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 pub type Id = usize;
 
 /// One vector operation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Op {
     /// An access of the nest.
     Load(usize),
@@ -83,7 +83,7 @@ pub fn lower(nest: &Nest, levels: &[usize]) -> Body {
 struct Builder<'a> {
     ops: Vec<Op>,
     levels: Vec<usize>,
-    known: HashMap<u32, Id>,
+    known: HashMap<Op, Id>,
     accesses: &'a [usize],
 }
 
@@ -96,18 +96,12 @@ impl Builder<'_> {
                 op.operands().map(|i| self.levels[i]).max().unwrap_or(0)
             }
         };
-        self.ops.push(op);
-        self.levels.push(level);
-        self.ops.len() - 1
-    }
-
-    fn bits(&mut self, bits: u32) -> Id {
-        if let Some(&id) = self.known.get(&bits) {
-            return id;
-        }
-        let id = self.push(Op::Constant(bits));
-        self.known.insert(bits, id);
-        id
+        // What functions have in common is computed once.
+        *self.known.entry(op).or_insert_with(|| {
+            self.ops.push(op);
+            self.levels.push(level);
+            self.ops.len() - 1
+        })
     }
 }
 
@@ -115,11 +109,11 @@ impl Arithmetic for Builder<'_> {
     type V = Id;
 
     fn constant(&mut self, x: f32) -> Id {
-        self.bits(x.to_bits())
+        self.push(Op::Constant(x.to_bits()))
     }
 
     fn int_constant(&mut self, x: i32) -> Id {
-        self.bits(x as u32)
+        self.push(Op::Constant(x as u32))
     }
 
     fn add(&mut self, a: Id, b: Id) -> Id {

@@ -36,7 +36,7 @@ pub enum Operand {
 }
 
 /// Vector instructions of two sources and a result.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Two {
     Add,
     Sub,
@@ -54,7 +54,7 @@ pub enum Two {
 }
 
 /// Vector instructions of one source and a result.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum One {
     Sqrt,
     FromInt,
