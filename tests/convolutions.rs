@@ -37,6 +37,10 @@ const CASES: &[Case] = &[
     Case(3, [9, 9], [160, 64], 3, 1, 1),
     Case(5, [6, 6], [64, 64], 3, 1, 0),
     Case(20, [10, 14], [32, 32], 6, 2, 2),
+    // Four: by image, by channel and in turn.
+    Case(6, [15, 13], [64, 32], 4, 1, 1),
+    Case(2, [15, 15], [32, 64], 4, 1, 1),
+    Case(4, [7, 7], [512, 64], 4, 1, 1),
 ];
 
 /// Results of few channels: in the forward direction the small image, in the other one the big image.
@@ -165,11 +169,11 @@ fn every_order_and_form_agrees_with_the_interpreter() {
                 }
             }
         }
-        for form in ["F22", "F42", "F23", "F43"] {
+        for form in ["F22", "F42", "F23", "F34", "F43"] {
             assert!(seen.contains(&format!("{form} {:?}", Order::Gradient)), "{form} on {}: {seen:?}", host.kernel.name);
         }
         for order in [Order::ByImage, Order::ByChannel, Order::InTurn] {
-            for form in ["F42", "F43"] {
+            for form in ["F34", "F42", "F43"] {
                 assert!(seen.contains(&format!("{form} {order:?}")), "{form} {order:?} on {}: {seen:?}", host.kernel.name);
             }
         }
@@ -182,6 +186,7 @@ const LOSS: &[(Case, f64)] = &[
     (Case(8, [8, 8], [64, 128], 4, 2, 1), 6.0),
     (Case(17, [2, 2], [64, 64], 3, 1, 1), 3.0),
     (Case(2, [16, 16], [128, 128], 3, 1, 1), 8.0),
+    (Case(2, [15, 15], [128, 128], 4, 1, 1), 8.0),
 ];
 
 #[test]

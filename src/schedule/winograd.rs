@@ -1,5 +1,5 @@
 //! Winograd's minimal filtering (Winograd 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016): which
-//! convolutions are computed by it, and how they fall into stride-1 correlations with filters of 2x2 or 3x3 taps.
+//! convolutions are computed by it, and how they fall into stride-1 correlations with filters of 2x2 to 4x4 taps.
 //!
 //! A convolution of stride `s` with a filter of `s*r` taps along each axis is `s*s` correlations with `r` taps: one for each position of the
 //! big image modulo the stride. Where the small image is the result they add up, where the big one is each gives its own positions. All
@@ -18,6 +18,8 @@ pub enum Form {
     F42,
     /// Two results, three taps.
     F23,
+    /// Three results, four taps.
+    F34,
     /// Four results, three taps.
     F43,
 }
@@ -27,6 +29,7 @@ impl Form {
     pub const fn results(self) -> usize {
         match self {
             Form::F22 | Form::F23 => 2,
+            Form::F34 => 3,
             Form::F42 | Form::F43 => 4,
         }
     }
@@ -36,6 +39,7 @@ impl Form {
         match self {
             Form::F22 | Form::F42 => 2,
             Form::F23 | Form::F43 => 3,
+            Form::F34 => 4,
         }
     }
 
@@ -142,7 +146,7 @@ impl Winograd {
         }
         let (k, s) = (c.kernel[0], c.stride[0]);
         let taps = k / s;
-        if k % s != 0 || !(2..=3).contains(&taps) || inputs.min(outputs) < FEWEST_CHANNELS {
+        if k % s != 0 || !(2..=4).contains(&taps) || inputs.min(outputs) < FEWEST_CHANNELS {
             return None;
         }
         let filter = |y: usize, x: usize| (y * k + x) * inputs * outputs;
@@ -249,7 +253,7 @@ impl Form {
     fn best(taps: usize, grid: [usize; 2]) -> Option<Form> {
         let direct = (grid[0] * grid[1] * taps * taps) as f64;
         let gain = |f: &Form| direct / (grid.iter().map(|n| n.div_ceil(f.results())).product::<usize>() * f.products()) as f64;
-        let forms = if taps == 2 { [Form::F42, Form::F22] } else { [Form::F43, Form::F23] };
-        forms.into_iter().max_by(|a, b| gain(a).total_cmp(&gain(b))).filter(|f| gain(f) >= GAIN)
+        let forms = [Form::F42, Form::F22, Form::F43, Form::F23, Form::F34];
+        forms.into_iter().filter(|f| f.taps() == taps).max_by(|a, b| gain(a).total_cmp(&gain(b))).filter(|f| gain(f) >= GAIN)
     }
 }

@@ -20,7 +20,7 @@ use transforms::MOST;
 /// Tiles that a task ordered by image takes through all stages, roughly.
 const TASK_TILES: usize = 64;
 /// Most taps of a filter.
-const TAPS: usize = 9;
+const TAPS: usize = 16;
 /// Filters are transformed in blocks of so many inputs and outputs: a line of the cache each way.
 const SIDE: usize = 16;
 /// Taps of the next block that are asked for while one is transformed: they leave room for others in a set of the cache.

@@ -2,7 +2,7 @@
 
 use super::super::product::Line;
 use super::lanes::{Eight, Lanes, Sixteen};
-use super::transforms::{F22, F23, F42, F43, MOST, Transforms};
+use super::transforms::{F22, F23, F34, F42, F43, MOST, Transforms};
 use crate::schedule::winograd::Form;
 
 /// Addresses of the first channel at each position of a tile.
@@ -34,10 +34,12 @@ pub fn routines(form: Form, width: usize) -> Routines {
         (Form::F22, 16) => wide_f22::ALL,
         (Form::F42, 16) => wide_f42::ALL,
         (Form::F23, 16) => wide_f23::ALL,
+        (Form::F34, 16) => wide_f34::ALL,
         (Form::F43, 16) => wide_f43::ALL,
         (Form::F22, _) => half_f22::ALL,
         (Form::F42, _) => half_f42::ALL,
         (Form::F23, _) => half_f23::ALL,
+        (Form::F34, _) => half_f34::ALL,
         (Form::F43, _) => half_f43::ALL,
     }
 }
@@ -93,10 +95,12 @@ macro_rules! compiled {
 compiled!(wide_f22, F22, Sixteen, "avx512f");
 compiled!(wide_f42, F42, Sixteen, "avx512f");
 compiled!(wide_f23, F23, Sixteen, "avx512f");
+compiled!(wide_f34, F34, Sixteen, "avx512f");
 compiled!(wide_f43, F43, Sixteen, "avx512f");
 compiled!(half_f22, F22, Eight, "avx2,fma");
 compiled!(half_f42, F42, Eight, "avx2,fma");
 compiled!(half_f23, F23, Eight, "avx2,fma");
+compiled!(half_f34, F34, Eight, "avx2,fma");
 compiled!(half_f43, F43, Eight, "avx2,fma");
 
 /// A square of `side x side` vectors, transformed along its columns and then along its rows, which makes it `middle` long each way.

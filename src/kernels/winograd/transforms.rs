@@ -130,6 +130,45 @@ impl Transforms for F23 {
     }
 }
 
+/// `F(3, 4)`: inputs as those of [`F43`], which has as many products.
+pub struct F34;
+
+impl Transforms for F34 {
+    const M: usize = 3;
+    const R: usize = 4;
+    #[inline(always)]
+    fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
+        F43::bt(d)
+    }
+    #[inline(always)]
+    fn g<V: Lanes>(g: Axis<V>) -> Axis<V> {
+        let (e, o) = (g[0].add(g[2]).times(-1.0 / 6.0), g[1].add(g[3]).times(-1.0 / 6.0));
+        let t = g[0].times(1.0 / 24.0).plus(g[2], 1.0 / 6.0);
+        let u = g[1].times(1.0 / 12.0).plus(g[3], 1.0 / 3.0);
+        axis([g[0].times(0.25), e.add(o), e.sub(o), t.add(u), t.sub(u), g[3]])
+    }
+    #[inline(always)]
+    fn at<V: Lanes>(m: Axis<V>) -> Axis<V> {
+        let (s, u, p, q) = (m[1].add(m[2]), m[1].sub(m[2]), m[3].add(m[4]), m[3].sub(m[4]));
+        axis([m[0].add(s).add(p), u.plus(q, 2.0), s.add(m[5]).plus(p, 4.0)])
+    }
+    #[inline(always)]
+    fn a<V: Lanes>(y: Axis<V>) -> Axis<V> {
+        let (e, e2, o2) = (y[0].add(y[2]), y[0].plus(y[2], 4.0), y[1].add(y[1]));
+        axis([y[0], e.add(y[1]), e.sub(y[1]), e2.add(o2), e2.sub(o2), y[2]])
+    }
+    #[inline(always)]
+    fn gt<V: Lanes>(m: Axis<V>) -> Axis<V> {
+        let (s, u, p, q) = (m[1].add(m[2]), m[2].sub(m[1]), m[3].add(m[4]), m[3].sub(m[4]));
+        axis([
+            m[0].times(0.25).plus(s, -1.0 / 6.0).plus(p, 1.0 / 24.0),
+            u.times(1.0 / 6.0).plus(q, 1.0 / 12.0),
+            s.times(-1.0 / 6.0).plus(p, 1.0 / 6.0),
+            m[5].plus(u, 1.0 / 6.0).plus(q, 1.0 / 3.0),
+        ])
+    }
+}
+
 /// `F(4, 3)`.
 pub struct F43;
 
