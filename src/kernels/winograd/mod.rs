@@ -27,8 +27,11 @@ const SIDE: usize = 16;
 const TAPS_AHEAD: usize = 5;
 /// Numbers added to strides.
 const APART: usize = 16;
-/// Inputs whose filters are transformed together, where a task transforms its own: by channel, and in turn with their tiles.
-const FILTER_INPUTS: [usize; 2] = [64, 32];
+/// Inputs whose filters are transformed together, where a task transforms its own: by channel, and in turn with their tiles. The more, the less
+/// often sums so far are read and written; they should stay in the second-level cache, which CPUs with vectors of 16 numbers have more of.
+const FILTER_INPUTS: usize = 64;
+const INPUTS_IN_TURN: usize = 32;
+const MORE_INPUTS_IN_TURN: usize = 128;
 /// Outputs of such a task: one pass over the tiles is for so many. By channel, where tiles stay in cache; in turn, where each task transforms
 /// them; and there with a part of the result each, so that there are enough tasks.
 const FILTER_OUTPUTS: [usize; 3] = [32, 64, 128];
@@ -233,7 +236,12 @@ impl<'w> Work<'w> {
 
     /// Inputs that are taken through all stages together, by channel or in turn: what becomes of them lies together too.
     fn inputs_at_once(&self) -> usize {
-        FILTER_INPUTS[usize::from(self.w.order == Order::InTurn)].min(self.w.inputs)
+        let most = match self.w.order {
+            Order::InTurn if self.kernel.vector >= 16 => MORE_INPUTS_IN_TURN,
+            Order::InTurn => INPUTS_IN_TURN,
+            Order::ByImage | Order::ByChannel | Order::Gradient => FILTER_INPUTS,
+        };
+        most.min(self.w.inputs)
     }
 
     /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
