@@ -28,7 +28,7 @@ const TAPS_AHEAD: usize = 5;
 /// Numbers added to strides.
 const APART: usize = 16;
 /// Inputs whose filters are transformed together, where a task transforms its own: by channel, and in turn with their tiles. The more, the less
-/// often sums so far are read and written; they should stay in the second-level cache, which CPUs with vectors of 16 numbers have more of.
+/// often sums so far are read and written; they should stay in the second-level cache.
 const FILTER_INPUTS: usize = 64;
 const INPUTS_IN_TURN: usize = 32;
 const MORE_INPUTS_IN_TURN: usize = 128;
@@ -39,8 +39,9 @@ const FILTER_OUTPUTS: [usize; 3] = [32, 64, 128];
 const GRADIENT_INPUTS: usize = 32;
 /// Most channels of the small image in a task of a filter gradient.
 const GRADIENT_OUTPUTS: usize = 256;
-/// Tiles that go through a task of a filter gradient at a time.
+/// Tiles that go through a task of a filter gradient at a time, and where there is more cache.
 const GRADIENT_TILES: usize = 64;
+const MORE_GRADIENT_TILES: usize = 128;
 /// Numbers of products that a task holds before it transforms them to results, roughly; they should stay in the second-level cache.
 const HELD: usize = 160 * 1024;
 
@@ -234,10 +235,15 @@ impl<'w> Work<'w> {
         Work { w, kernel, routines: routines(w.form, kernel.vector), products: w.form.products() }
     }
 
+    /// Whether the second-level cache is large: those of CPUs with vectors of 16 numbers have a MiB or more.
+    fn has_room(&self) -> bool {
+        self.kernel.vector >= 16
+    }
+
     /// Inputs that are taken through all stages together, by channel or in turn: what becomes of them lies together too.
     fn inputs_at_once(&self) -> usize {
         let most = match self.w.order {
-            Order::InTurn if self.kernel.vector >= 16 => MORE_INPUTS_IN_TURN,
+            Order::InTurn if self.has_room() => MORE_INPUTS_IN_TURN,
             Order::InTurn => INPUTS_IN_TURN,
             Order::ByImage | Order::ByChannel | Order::Gradient => FILTER_INPUTS,
         };
@@ -611,7 +617,8 @@ impl<'w> Work<'w> {
     unsafe fn gradient(&self, task: &WinogradTask, part: usize, inputs: Range<usize>, a: *const f32, d: *const f32, c: *mut f32) {
         let (w, width, panels) = (self.w, self.kernel.columns, task.panels.len());
         let (all, row) = (w.images * w.tiles_of_image(), w.tiles[1]);
-        let rows_at_once = GRADIENT_TILES.div_ceil(row).min(w.images * w.tiles[0]);
+        let tiles_at_once = if self.has_room() { MORE_GRADIENT_TILES } else { GRADIENT_TILES };
+        let rows_at_once = tiles_at_once.div_ceil(row).min(w.images * w.tiles[0]);
         let tile = inputs.len();
         let asks = tile.div_ceil(self.kernel.rows) * self.kernel.asks(1, rows_at_once * row);
         let step = rows_at_once * row * tile + APART;
