@@ -139,7 +139,12 @@ impl Host {
 
     /// What schedules for this host need to know.
     pub fn target(&self) -> Target {
-        Target { columns: self.kernel.columns, rows: self.kernel.rows, across: self.kernel.across(), winograd: self.kernel.vector > 0 }
+        Target {
+            columns: self.kernel.columns,
+            rows: self.kernel.rows,
+            across: self.kernel.across(),
+            winograd: self.kernel.vector > 0,
+        }
     }
 }
 
@@ -181,9 +186,7 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
         .collect();
     let (code, addresses, _) = assemble(isa, functions)?;
     // SAFETY: the functions were emitted with this signature.
-    let run = addresses
-        .iter()
-        .map(|&p| unsafe { std::mem::transmute::<*const u8, Tile>(p) });
+    let run = addresses.iter().map(|&p| unsafe { std::mem::transmute::<*const u8, Tile>(p) });
     let kernel = MicroKernel {
         name: "portable 4x8",
         rows: tile::ROWS,

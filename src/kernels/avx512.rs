@@ -221,11 +221,5 @@ unsafe fn products<const R: usize, const P: usize>(
     g: &TileArgs,
 ) {
     // SAFETY: rows, panels and steps are those the caller vouches for; addresses of rows past `R` are not read.
-    unsafe {
-        if P == 1 {
-            for_rows!(each_of_one [sums a g b k])
-        } else {
-            for_rows!(each_of_two [sums a g b k])
-        }
-    }
+    unsafe { if P == 1 { for_rows!(each_of_one [sums a g b k]) } else { for_rows!(each_of_two [sums a g b k]) } }
 }

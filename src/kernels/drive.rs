@@ -116,7 +116,8 @@ impl TileJob {
         let panels = t.n.div_ceil(kernel.columns);
         // Tasks own whole tiles, but for the last.
         let across = kernel.across();
-        let columns = |parts: usize| even(panels.div_ceil(across), parts).map(move |g| g.start * across..(g.end * across).min(panels));
+        let columns =
+            |parts: usize| even(panels.div_ceil(across), parts).map(move |g| g.start * across..(g.end * across).min(panels));
         let read = t.packed_rows() * panels * kernel.columns;
         // The last panel takes as long as a full one.
         let flops = t.flops() / t.n * panels * kernel.columns;
@@ -302,7 +303,8 @@ pub unsafe fn run_packing(
         for first in task.panels.clone().step_by(most) {
             let panels = first..(first + most).min(task.panels.end);
             let next = panels.end..(panels.end + most).min(task.panels.end);
-            let asks = kernel.asks(1, t.packed_rows()) * task.rows.len().div_ceil(height) * panels.len().div_ceil(kernel.across());
+            let asks =
+                kernel.asks(1, t.packed_rows()) * task.rows.len().div_ceil(height) * panels.len().div_ceil(kernel.across());
             let mut all = [Ahead::NOTHING; MOST_AHEAD + 1];
             all[..MOST_AHEAD].copy_from_slice(ahead);
             all[MOST_AHEAD] = pack_ahead(pack, at.b, next, asks);

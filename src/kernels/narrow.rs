@@ -4,9 +4,9 @@
 //! A task owns an image or some rows of one. It works on some rows at a time and keeps the products of those that the next ones need, too, in a
 //! ring that stays in the second-level cache.
 
-use super::{MicroKernel, together};
 use super::ahead::Ahead;
 use super::product::{Product, multiply, scratch};
+use super::{MicroKernel, together};
 use crate::schedule::narrow::Narrow;
 use std::ops::Range;
 

@@ -10,6 +10,8 @@ const GROUP: usize = 4;
 /// Rows of the source that are asked for before they are copied, and elements of each where rows are turned into columns.
 const ROWS_AHEAD: usize = 12;
 const TURNED_AHEAD: usize = 32;
+/// Taps of the source whose pieces are asked for before they are copied.
+const TAPS_AHEAD: usize = 2;
 
 /// Tasks of a pack: groups of panels, over all matrices of a batch.
 pub fn pack_tasks(p: &Pack) -> usize {
@@ -66,8 +68,14 @@ pub unsafe fn pack_some(p: &Pack, kernel: &MicroKernel, source: *const f32, targ
                     }
                 }
             } else {
+                // Where the source lies in panels, each tap is one of them, with a piece for each panel of the target.
+                let soon = p.taps.get(i + TAPS_AHEAD).filter(|_| p.column_step == p.rows);
                 for (n, panel) in some.clone().enumerate() {
                     let columns = p.width.min(p.columns - panel * p.width);
+                    if let Some(soon) = soon {
+                        let piece = source.wrapping_add(soon + panel * p.width * p.column_step);
+                        (0..columns * p.rows).step_by(16).for_each(|line| ask(piece.wrapping_add(line)));
+                    }
                     transpose(p, kernel, from.add(n * p.width * p.column_step), to.add(n * panel_len), columns);
                 }
             }

@@ -84,7 +84,13 @@ impl Work<'_> {
             let mut ahead = match n + 1 < blocks.end {
                 true => {
                     let next = t.block(n + 1);
-                    Ahead::new(b.wrapping_add(place(&next) + (t.kernel[0] - 1) * down), 1, 0, next.rows.len() * line, asks(&block.rows))
+                    Ahead::new(
+                        b.wrapping_add(place(&next) + (t.kernel[0] - 1) * down),
+                        1,
+                        0,
+                        next.rows.len() * line,
+                        asks(&block.rows),
+                    )
                 }
                 false => Ahead::NOTHING,
             };

@@ -8,9 +8,9 @@ mod lanes;
 mod routines;
 mod transforms;
 
-use super::{MicroKernel, together};
 use super::ahead::{Ahead, ask};
 use super::product::{Line, Product, multiply, scratch};
+use super::{MicroKernel, together};
 use crate::schedule::winograd::{Order, Part, Winograd};
 use routines::{Places, Routines, routines};
 use std::mem::MaybeUninit;
@@ -632,9 +632,8 @@ impl<'w> Work<'w> {
                 unsafe { self.image_rows(a, &w.parts[part], some.clone(), inputs.clone(), v, step) };
                 for f in 0..self.products {
                     for at in together(0..panels, self.kernel.across()) {
-                        let place = |f: usize, n: usize| {
-                            ((f * (w.outputs / width) + task.panels.start + n) * all + first * row) * width
-                        };
+                        let place =
+                            |f: usize, n: usize| ((f * (w.outputs / width) + task.panels.start + n) * all + first * row) * width;
                         let next = if at.end < panels { (f, at.end) } else { (f + 1, 0) };
                         let mut ahead = match next.0 < self.products {
                             true => {
