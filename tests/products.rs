@@ -11,7 +11,8 @@ use ganc::runtime::{Executable, Memory, Team};
 use ganc::schedule::{self, Home, Kind, Plan};
 
 /// Rows, inputs and outputs of a layer.
-const LAYERS: [[usize; 3]; 6] = [[128, 784, 48], [64, 100, 40], [70, 130, 33], [5, 257, 20], [191, 64, 16], [13, 8, 17]];
+const LAYERS: [[usize; 3]; 7] =
+    [[128, 784, 48], [64, 100, 40], [70, 130, 33], [5, 257, 20], [191, 64, 16], [13, 8, 17], [30, 1024, 80]];
 
 /// Whether the element of a row and a column is 0, of so many rows and columns.
 type Pattern = fn(usize, usize, [usize; 2]) -> bool;
