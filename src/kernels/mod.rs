@@ -9,6 +9,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod border;
+mod cut;
 mod drive;
 mod gaps;
 mod narrow;
@@ -20,7 +21,8 @@ mod winograd;
 
 pub use ahead::{Ahead, MOST_AHEAD};
 pub use border::zero_border;
-pub use drive::{Operands, Task, TileJob, asks, run_packing, run_tiles};
+pub use cut::{Task, TileJob};
+pub use drive::{Operands, asks, run_packing, run_tiles};
 pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;

@@ -1,0 +1,157 @@
+//! How a product is cut into tasks: which images, rows and columns each owns.
+//!
+//! The cut depends on shapes and the micro-kernel only. Every element of a result belongs to one task.
+
+use super::MicroKernel;
+use crate::schedule::tiles::Tiles;
+use std::ops::Range;
+
+/// How a product is cut into tasks.
+#[derive(Clone, Debug)]
+pub struct TileJob {
+    /// Tasks in order.
+    pub tasks: Vec<Task>,
+}
+
+/// What one task owns: images, rows (of the grid's `y`) and panels. Where images are summed up, `phases` instead of images.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Images.
+    pub images: Range<usize>,
+    /// Phases.
+    pub phases: Range<usize>,
+    /// Rows of the grid.
+    pub rows: Range<usize>,
+    /// Panels of columns.
+    pub panels: Range<usize>,
+    /// Rows of the largest phase's grid.
+    pub grid_rows: usize,
+}
+
+impl Task {
+    /// What it takes, relative to other tasks of the product.
+    pub fn size(&self) -> usize {
+        self.images.len() * self.phases.len() * self.rows.len() * self.panels.len()
+    }
+}
+
+/// Operations of a task, roughly.
+const TASK_FLOPS: usize = 1_000_000;
+/// Elements of the right operand of a task, roughly: where rows are few, reading it is what takes time.
+const TASK_READS: usize = 64 * 1024;
+/// Tasks that keep all threads of a usual machine busy.
+const ENOUGH_TASKS: usize = 8;
+/// Most tasks of a product.
+const MOST_TASKS: usize = 64;
+/// Elements of packed panels that stay in the second-level cache.
+const HELD_PANELS: usize = 32 * 1024;
+/// Fewest tasks that rows alone are cut into.
+const FEW_TASKS: usize = 4;
+/// Elements of the left operand that a task walks for each panel; they should stay in the second-level cache.
+const CACHED: usize = 96 * 1024;
+/// Most rows of a task that copies its left operand.
+const COPIED_ROWS: usize = 96;
+/// Fewest and most panels of such a task, where there is a choice.
+const FEW_COPIED_PANELS: usize = 8;
+const COPIED_PANELS: usize = 12;
+/// The panels that are left are shared among so many tasks: the last tasks are small, so that threads end together.
+const OWN_TASKS: usize = 6;
+
+/// `parts` ranges of about the same length; fewer if `len` is less.
+fn even(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = parts.clamp(1, len.max(1));
+    (0..parts).map(move |i| i * len / parts..(i + 1) * len / parts)
+}
+
+impl TileJob {
+    /// Cuts `t` for a micro-kernel. `by_column` says that what follows the product may be run on a range of
+    /// its columns.
+    pub fn new(t: &Tiles, kernel: &MicroKernel, by_column: bool) -> TileJob {
+        let panels = t.n.div_ceil(kernel.columns);
+        // Tasks own whole tiles, but for the last.
+        let across = kernel.across();
+        let columns =
+            |parts: usize| even(panels.div_ceil(across), parts).map(move |g| g.start * across..(g.end * across).min(panels));
+        let read = t.packed_rows() * panels * kernel.columns;
+        // The last panel takes as long as a full one.
+        let flops = t.flops() / t.n * panels * kernel.columns;
+        let wanted = flops.div_ceil(TASK_FLOPS).max(read / TASK_READS).clamp(1, MOST_TASKS);
+        let rows = t.phases.iter().map(|p| p.ny).max().unwrap_or(0);
+        let grid_rows = rows;
+        let mut tasks = Vec::new();
+        if t.pack.is_some() {
+            let mut first = 0;
+            while first < panels {
+                let end = (first + (panels - first).div_ceil(OWN_TASKS).next_multiple_of(across)).min(panels);
+                tasks.push(Task { images: 0..1, phases: 0..1, rows: 0..rows, panels: first..end, grid_rows });
+                first = end;
+            }
+            return TileJob { tasks };
+        }
+        if t.rows_are_neighbours() {
+            // Every task reads the whole right operand: few rows would make it wait for memory.
+            let apart = if t.sum_images { 1 } else { t.images };
+            let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len() * apart);
+            let row_parts = rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24)));
+            let parts = row_parts * t.phases.len() * apart;
+            // Each copies what it reads, so that many narrow ones would copy the same; what a wide one makes and what follows it reads
+            // should stay in cache.
+            let copies = wanted.min(2 * ENOUGH_TASKS).div_ceil(parts).max(panels.div_ceil(COPIED_PANELS));
+            let most = panels.div_ceil(FEW_COPIED_PANELS);
+            let panel_parts = if by_column { copies.min(wanted.div_ceil(parts)).min(most) } else { 1 };
+            let images: Vec<Range<usize>> =
+                if t.sum_images { vec![0..t.images] } else { (0..t.images).map(|i| i..i + 1).collect() };
+            for images in images {
+                for phase in 0..t.phases.len() {
+                    // Columns first: weights are shared out to be updated as they were to be multiplied by.
+                    for panels in columns(panel_parts) {
+                        // Whole tiles, but for the last.
+                        for tiles in even(rows.div_ceil(kernel.rows), row_parts) {
+                            let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(rows);
+                            tasks.push(Task {
+                                images: images.clone(),
+                                phases: phase..phase + 1,
+                                rows,
+                                panels: panels.clone(),
+                                grid_rows,
+                            });
+                        }
+                    }
+                }
+            }
+            return TileJob { tasks };
+        }
+        let phases = 0..t.phases.len();
+        if t.images > 1 {
+            // As many images as stay in cache while all panels pass over them.
+            let cached = (CACHED / t.a_image.max(1)).clamp(1, t.images);
+            let parts = t.images.div_ceil(cached).max(wanted.min(t.images).min(8));
+            for images in even(t.images, parts) {
+                tasks.push(Task { images, phases: phases.clone(), rows: 0..rows, panels: 0..panels, grid_rows });
+            }
+        } else {
+            // Columns are cut first: a panel that stays in cache while all rows pass over it is read once. Rows that do not stay there
+            // themselves should not pass over many. Where all panels stay in cache, rows are cut first, as those of what comes before and
+            // after are.
+            let grid: usize = t.phases.iter().map(|p| p.ny * p.nx).max().unwrap_or(0);
+            let most = if t.shapes[0].iter().product::<usize>() > CACHED { 4 } else { panels };
+            let most_rows = rows.div_ceil(if grid == rows { 12 } else { 1 });
+            let few = grid == rows && read <= HELD_PANELS && most_rows >= FEW_TASKS;
+            let column_parts = if by_column && !few { wanted.min(panels).min(most) } else { 1 };
+            let row_parts = (wanted / column_parts).min(most_rows).max(1);
+            let height = if grid == rows { kernel.rows } else { 1 };
+            let row_parts = if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 };
+            let tiles = || even(rows.div_ceil(height), row_parts);
+            let parts: Vec<(Range<usize>, Range<usize>)> = match t.updated {
+                // Who updates panels has multiplied by them.
+                true => columns(column_parts).flat_map(|p| tiles().map(move |t| (t, p.clone()))).collect(),
+                false => tiles().flat_map(|t| columns(column_parts).map(move |p| (t.clone(), p))).collect(),
+            };
+            for (tiles, panels) in parts {
+                let rows = tiles.start * height..(tiles.end * height).min(rows);
+                tasks.push(Task { images: 0..1, phases: phases.clone(), rows, panels, grid_rows });
+            }
+        }
+        TileJob { tasks }
+    }
+}
