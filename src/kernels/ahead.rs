@@ -1,7 +1,7 @@
 //! Asking for memory before it is needed.
 //!
 //! A product keeps the unit of arithmetic busy and leaves the way to memory idle; what the next product or the epilogue is going to read
-//! is asked for meanwhile, a few lines with each tile. Hardware does so by itself only within a page, and only when rows are long.
+//! is asked for meanwhile, a few lines with each tile, or several times while a large one is computed. Hardware does so by itself only within a page, and only when rows are long.
 //!
 //! A line that will be written is asked for as this core's own: what another core has read, too, must be taken from it before it can be
 //! written, which takes as long as to fetch it from there.

@@ -230,8 +230,7 @@ fn pack_ahead(p: &Pack, b: *const f32, some: Range<usize>, times: usize) -> Ahea
     let columns = (some.start * p.width)..(some.end * p.width).min(p.columns);
     let from = b.wrapping_add(p.taps[0] + columns.start * p.column_step);
     match p.column_step {
-        // Rows of panels: of each, what is packed is one piece.
-        many if p.taps.len() > 1 && many == p.rows => Ahead::new(from, p.taps.len(), step, columns.len() * many, times),
+        many if p.taps.len() > 1 && p.taps_are_pieces() => Ahead::new(from, p.taps.len(), step, columns.len() * many, times),
         _ if p.taps.len() > 1 => Ahead::NOTHING,
         1 => Ahead::new(from, p.rows, p.row_step, columns.len(), times),
         _ => Ahead::new(from, columns.len(), p.column_step, p.rows, times),

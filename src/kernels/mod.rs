@@ -19,6 +19,8 @@ mod product;
 mod thin;
 mod winograd;
 
+use std::ops::Range;
+
 pub use ahead::{Ahead, MOST_AHEAD};
 pub use border::zero_border;
 pub use cut::{Task, TileJob};
@@ -29,8 +31,6 @@ pub use peak::peak;
 pub use product::own_result;
 pub use thin::run_thin;
 pub use winograd::{WinogradTask, run_winograd, transform, transform_tasks, winograd_tasks};
-
-use std::ops::Range;
 
 /// Most rows of any micro-kernel's tile.
 pub const MOST_ROWS: usize = 14;

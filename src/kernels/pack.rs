@@ -68,8 +68,7 @@ pub unsafe fn pack_some(p: &Pack, kernel: &MicroKernel, source: *const f32, targ
                     }
                 }
             } else {
-                // Where the source lies in panels, each tap is one of them, with a piece for each panel of the target.
-                let soon = p.taps.get(i + TAPS_AHEAD).filter(|_| p.column_step == p.rows);
+                let soon = p.taps.get(i + TAPS_AHEAD).filter(|_| p.taps_are_pieces());
                 for (n, panel) in some.clone().enumerate() {
                     let columns = p.width.min(p.columns - panel * p.width);
                     if let Some(soon) = soon {

@@ -167,6 +167,12 @@ impl Pack {
         self.group.0 >= self.columns || self.group.1 == self.group.0 * self.column_step
     }
 
+    /// Whether the columns of a tap follow each other without gaps, so that neighbours of them are one piece of memory: in a matrix that lies in
+    /// panels each of those is a tap, in a filter each tap a matrix.
+    pub fn taps_are_pieces(&self) -> bool {
+        self.is_even() && self.row_step == 1 && self.column_step == self.rows
+    }
+
     /// Elements of the packed matrix.
     pub fn packed_len(&self) -> usize {
         self.batch * self.columns.div_ceil(self.width) * self.width * self.panel_rows()
