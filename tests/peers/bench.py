@@ -4,11 +4,11 @@
 
 Needs torch, numpy, safetensors and, unless left out, jax. The systems are the `.gan` files beside this script; `models.py` holds the same for
 the peers. For each, all sides first train two steps from the same weights on the same data, and their losses must agree. Then they take turns
-(A B A B ...), so that a busy minute hits all; printed are medians over the rounds of the milliseconds of a training step and of the generator's
-samples of given noise, and how many times ganc's that of the fastest peer is. Peers: PyTorch eager in both memory formats, torch.compile
-(first-order systems: it has no second derivatives), JAX jit with donated buffers. ganc is timed on the spec's data, whose zeros matter to it (the
-digits of vae are mostly black), the peers on the data of the check. Each round of each side runs in a process of its own, so
-that no idle pool of threads waits beside the other side's work.
+of about a second (A B A B ...), so that a busy second hits all; printed are medians over the rounds of the milliseconds of a training step and of
+the generator's samples of given noise, and the median over the rounds of how many times the fastest peer's is ganc's of the same round. Peers: PyTorch
+eager in both memory formats, torch.compile (first-order systems: it has no second derivatives), JAX jit with donated buffers. ganc is timed on the
+spec's data, whose zeros matter to it (the digits of vae are mostly black), the peers on the data of the check. A peer is a process that has compiled
+and warmed up before the first round; while it is not its turn it is stopped, so that no idle pool of threads waits beside the other side's work.
 """
 
 import argparse
@@ -17,6 +17,8 @@ import math
 import os
 import platform
 import re
+import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,7 +33,9 @@ from safetensors.numpy import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
 GANC = HERE.parents[1] / "target" / "release" / "ganc"
-SECONDS = 2.0
+# Of a turn: for training steps, and for each kind of samples.
+SECONDS, SAMPLE_SECONDS = 1.0, 0.4
+FEWEST_STEPS = 2
 # How closely losses must agree before and after the first update, relative to 1 or the loss. Updates of the check are so much smaller than
 # those of training, and what follows them is compared less closely: Adam's first step is the sign of a gradient, which rounding decides where
 # it is almost 0.
@@ -102,73 +106,126 @@ def losses_of_ganc(case, optimizer, weights, feeds):
         return {k: float(v) for k, v in load_file(f"{d}/o").items() if ".loss." in k}
 
 
-def milliseconds(f, seconds=SECONDS):
+def milliseconds(f, seconds):
     f()
     times, begin = [], time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - begin < seconds:
+    while len(times) < FEWEST_STEPS or time.perf_counter() - begin < seconds:
         before = time.perf_counter()
         f()
         times.append((time.perf_counter() - before) * 1e3)
     return statistics.median(times)
 
 
-def peer(case, side, threads, check):
-    """In a process of its own: checks losses, or measures. Prints JSON."""
-    if side != "jax":
-        import torch
-
-        torch.set_num_threads(threads)
+def check(case, side):
+    """Exits with an error where the losses of two steps are not ganc's."""
     system = CASES[case][3]
-    if check:
-        system.optimizer = {**system.optimizer, "lr": system.optimizer["lr"] * SMALLER}
+    system.optimizer = {**system.optimizer, "lr": system.optimizer["lr"] * SMALLER}
     _, weights, feeds = start(case)
     t = trainer(side, system, weights)
-    at = lambda i: t.feeds({k: v[i] for k, v in feeds.items()})
-    if check:
-        wanted = losses_of_ganc(case, system.optimizer, weights, feeds)
-        updates = 0
-        for i in range(2):
-            for player, loss in t.step(at(i)).items():
-                w = wanted[f"step.{i}.loss.{player}"]
-                limit, updates = AGREE[updates > 0], updates + 1
-                if not abs(float(loss) - w) <= limit * max(1.0, abs(w)):
-                    sys.exit(f"{case}: in step {i} the loss of {player} is {float(loss)} with {side} and {w} with ganc")
-        print(json.dumps({"agrees": True}))
-        return
-    f = at(0)
+    wanted = losses_of_ganc(case, system.optimizer, weights, feeds)
+    updates = 0
+    for i in range(2):
+        for player, loss in t.step(t.feeds({k: v[i] for k, v in feeds.items()})).items():
+            w = wanted[f"step.{i}.loss.{player}"]
+            limit, updates = AGREE[updates > 0], updates + 1
+            if not abs(float(loss) - w) <= limit * max(1.0, abs(w)):
+                sys.exit(f"{case}: in step {i} the loss of {player} is {float(loss)} with {side} and {w} with ganc")
+
+
+def serve(case, side):
+    """Prints a line when it is warm, and for every line it reads what it measured, as JSON."""
+    _, weights, feeds = start(case)
+    t = trainer(side, CASES[case][3], weights)
+    f, one = (t.feeds({k: v[0][:n] for k, v in feeds.items()}) for n in (None, 1))
     for _ in range(2):
-        t.step(f)
-    one = t.feeds({k: v[0][:1] for k, v in feeds.items()})
-    print(json.dumps({
-        "step": milliseconds(lambda: t.step(f)),
-        "sample": milliseconds(lambda: t.sample(f), 1.0),
-        "sample1": milliseconds(lambda: t.sample(one), 1.0),
-        "rss": __import__("resource").getrusage(__import__("resource").RUSAGE_SELF).ru_maxrss / 1024,
-    }))
+        t.step(f), t.sample(f), t.sample(one)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        measured = {
+            "step": milliseconds(lambda: t.step(f), SECONDS),
+            "sample": milliseconds(lambda: t.sample(f), SAMPLE_SECONDS),
+            "sample1": milliseconds(lambda: t.sample(one), SAMPLE_SECONDS),
+            "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+        print(json.dumps(measured), flush=True)
 
 
-def in_process(case, side, threads, check=False):
-    command = [sys.executable, __file__, case, "--side", side, "--threads", str(threads), *(["--check"] if check else [])]
-    bound = {"OMP_NUM_THREADS": str(threads), "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"}
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **bound})
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it failed")
-    return json.loads(done.stdout.splitlines()[-1])
+class Peer:
+    """A process that serves, stopped between its turns."""
+
+    def __init__(self, case, side, threads, *more):
+        command = [sys.executable, __file__, case, "--side", side, "--threads", str(threads), *more]
+        bound = {"OMP_NUM_THREADS": str(threads), "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"}
+        self.errors, pipe = tempfile.TemporaryFile("w+"), subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.errors, text=True, env={**os.environ, **bound})
+
+    def line(self):
+        if said := self.process.stdout.readline():
+            return said
+        self.process.wait()
+        self.errors.seek(0)
+        raise RuntimeError((self.errors.read().strip().splitlines() or ["it failed"])[-1])
+
+    def ready(self):
+        self.line()
+        self.process.send_signal(signal.SIGSTOP)
+
+    def turn(self):
+        self.process.send_signal(signal.SIGCONT)
+        print(file=self.process.stdin, flush=True)
+        measured = json.loads(self.line())
+        self.process.send_signal(signal.SIGSTOP)
+        return measured
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
 
-def ganc_once(case, threads):
+def ganc_turn(case, threads, steps):
+    """What a turn of ganc's measured. Its steps fill the time of a turn when the last turn's time is known."""
     arguments, batch = spec(case)
-    report = lambda n: json.loads(ganc("bench", *arguments, "--batch", n, "--threads", threads, "--json"))
-    all_, one = report(batch), report(1) if CASES[case][2] > 1 and case != "stylegan" else None
-    one = one or json.loads(ganc("bench", *arguments, "--batch", 1, "--threads", threads, "--json"))
+    report = lambda n, steps: json.loads(ganc("bench", *arguments, "--batch", n, "--threads", threads, "--steps", steps, "--json"))
+    all_, one = report(batch, steps), report(1, FEWEST_STEPS)
     return {"step": all_["step_ms"]["median"], "sample": all_["sample_ms"], "sample1": one["sample_ms"], "rss": all_["rss_mb"],
             "cpu": all_["cpu"], "compile": all_["compile_ms"]}
+
+
+def measure(case, sides, threads, rounds):
+    """Side -> what each of its turns measured, and side -> why it failed."""
+    times, failed, peers = {}, {}, {}
+    try:
+        for side in sides:
+            try:
+                for more in ["--check"], []:
+                    peers[side] = Peer(case, side, threads, *more)
+                    peers[side].ready()
+                    if more:
+                        peers[side].end()
+            except RuntimeError as e:
+                if "the loss of" in str(e):
+                    sys.exit(str(e))
+                failed[side] = str(e)
+                peers.pop(side).end()
+        steps = FEWEST_STEPS
+        for i in range(rounds + 1):
+            turn = ganc_turn(case, threads, steps)
+            steps = max(FEWEST_STEPS, round(SECONDS * 1e3 / turn["step"]))
+            if i == 0:
+                continue
+            times.setdefault("ganc", []).append(turn)
+            for side, peer in peers.items():
+                times.setdefault(side, []).append(peer.turn())
+    finally:
+        for peer in peers.values():
+            peer.end()
+    return times, failed
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all when none is named")
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--without", default="", help="peers to leave out: jax, compile")
     options.add_argument("--json", help="where all measurements go")
@@ -176,7 +233,14 @@ def main():
     options.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     o = options.parse_args()
     if o.side:
-        return peer(o.cases[0], o.side, o.threads, o.check)
+        if o.side != "jax":
+            import torch
+
+            torch.set_num_threads(o.threads)
+        if o.check:
+            check(o.cases[0], o.side)
+            return print("agrees")
+        return serve(o.cases[0], o.side)
     if (load := os.getloadavg()[0]) > 0.7:
         print(f"the machine is busy (load {load:.1f}): read the ratios as rough", file=sys.stderr)
     left_out = o.without.split(",")
@@ -185,25 +249,15 @@ def main():
         system, wanted = CASES[case][3:]
         sides = ["eager", *(["eager channels_last"] if system.image else [])]
         sides += [s for s in ["compile", "jax"] if s not in left_out and not (s == "compile" and system.second_order)]
-        times, failed = {}, {}
-        for side in list(sides):
-            try:
-                in_process(case, side, o.threads, check=True)
-            except RuntimeError as e:
-                if "the loss of" in str(e):
-                    sys.exit(str(e))
-                failed[side] = str(e)
-                sides.remove(side)
-        for _ in range(o.rounds):
-            times.setdefault("ganc", []).append(ganc_once(case, o.threads))
-            for side in sides:
-                times.setdefault(side, []).append(in_process(case, side, o.threads))
+        times, failed = measure(case, sides, o.threads, o.rounds)
+        sides = [s for s in sides if s in times]
         median = lambda side, what: statistics.median(t[what] for t in times[side])
         kept[case] = {"times": times, "failed": failed}
         row = [case, CASES[case][2], wanted]
         for what in ["step", "sample", "sample1"]:
             best = min(sides, key=lambda s: median(s, what))
-            row.append((median("ganc", what), median(best, what), best))
+            faster = statistics.median(p[what] / g[what] for p, g in zip(times[best], times["ganc"]))
+            row.append((median("ganc", what), median(best, what), best, faster))
         rows.append(row)
         shown = ", ".join(f"{s} {median(s, 'step'):.2f}" for s in times)
         print(f"{case}: step {shown}; samples {median('ganc', 'sample'):.2f} and {min(median(s, 'sample') for s in sides):.2f}; one "
@@ -217,8 +271,8 @@ def main():
     print(f"{date.today()}, {cpu}, {o.threads} threads, ganc with {kernel}, PyTorch {torch.__version__}{jax}; medians of {o.rounds} rounds, ms\n")
     print("| case | batch | best peer | step: peer | ganc | times faster | wanted | samples of a batch | one sample |\n|---|---|---|---|---|---|---|---|---|")
     for case, batch, wanted, step, sample, one in rows:
-        print(f"| {case} | {batch} | {step[2]} | {step[1]:.2f} | {step[0]:.2f} | **{step[1] / step[0]:.2f}** | {wanted} | {sample[1] / sample[0]:.2f} | {one[1] / one[0]:.2f} |")
-    means = [math.exp(statistics.fmean(math.log(r[i][1] / r[i][0]) for r in rows)) for i in (3, 4, 5)]
+        print(f"| {case} | {batch} | {step[2]} | {step[1]:.2f} | {step[0]:.2f} | **{step[3]:.2f}** | {wanted} | {sample[3]:.2f} | {one[3]:.2f} |")
+    means = [math.exp(statistics.fmean(math.log(r[i][3]) for r in rows)) for i in (3, 4, 5)]
     print(f"| geometric mean | | | | | **{means[0]:.2f}** | 1.9 | {means[1]:.2f} | {means[2]:.2f} |")
     if o.json:
         Path(o.json).write_text(json.dumps(kept, indent=1))
