@@ -53,14 +53,29 @@ const CACHED: usize = 96 * 1024;
 const COPIED_ROWS: usize = 96;
 /// Fewest and most panels of such a task, where there is a choice.
 const FEW_COPIED_PANELS: usize = 8;
-const COPIED_PANELS: usize = 12;
-/// The panels that are left are shared among so many tasks: the last tasks are small, so that threads end together.
-const OWN_TASKS: usize = 6;
+const COPIED_PANELS: usize = 17;
+/// A part of what is left of half of the panels is a task: the last tasks are small, so that threads end together.
+const PART_OF_HALF: usize = 3;
 
 /// `parts` ranges of about the same length; fewer if `len` is less.
 fn even(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     let parts = parts.clamp(1, len.max(1));
     (0..parts).map(move |i| i * len / parts..(i + 1) * len / parts)
+}
+
+/// Ranges of panels, whole tiles each, that grow shorter.
+fn ever_less(panels: Range<usize>, across: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut left = panels;
+    std::iter::from_fn(move || {
+        let end = (left.start + left.len().div_ceil(PART_OF_HALF).next_multiple_of(across)).min(left.end);
+        let some = std::mem::replace(&mut left.start, end)..end;
+        (!some.is_empty()).then_some(some)
+    })
+}
+
+/// About `parts` ranges of rows, whole tiles but for the last.
+fn whole_tiles(rows: usize, height: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    even(rows.div_ceil(height), parts).map(move |tiles| tiles.start * height..(tiles.end * height).min(rows))
 }
 
 impl TileJob {
@@ -80,11 +95,8 @@ impl TileJob {
         let grid_rows = rows;
         let mut tasks = Vec::new();
         if t.pack.is_some() {
-            let mut first = 0;
-            while first < panels {
-                let end = (first + (panels - first).div_ceil(OWN_TASKS).next_multiple_of(across)).min(panels);
-                tasks.push(Task { images: 0..1, phases: 0..1, rows: 0..rows, panels: first..end, grid_rows });
-                first = end;
+            for panels in columns(2).flat_map(|half| ever_less(half, across)) {
+                tasks.push(Task { images: 0..1, phases: 0..1, rows: 0..rows, panels, grid_rows });
             }
             return TileJob { tasks };
         }
@@ -105,9 +117,7 @@ impl TileJob {
                 for phase in 0..t.phases.len() {
                     // Columns first: weights are shared out to be updated as they were to be multiplied by.
                     for panels in columns(panel_parts) {
-                        // Whole tiles, but for the last.
-                        for tiles in even(rows.div_ceil(kernel.rows), row_parts) {
-                            let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(rows);
+                        for rows in whole_tiles(rows, kernel.rows, row_parts) {
                             tasks.push(Task {
                                 images: images.clone(),
                                 phases: phase..phase + 1,
@@ -141,14 +151,13 @@ impl TileJob {
             let row_parts = (wanted / column_parts).min(most_rows).max(1);
             let height = if grid == rows { kernel.rows } else { 1 };
             let row_parts = if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 };
-            let tiles = || even(rows.div_ceil(height), row_parts);
+            let row_ranges = || whole_tiles(rows, height, row_parts);
             let parts: Vec<(Range<usize>, Range<usize>)> = match t.updated {
                 // Who updates panels has multiplied by them.
-                true => columns(column_parts).flat_map(|p| tiles().map(move |t| (t, p.clone()))).collect(),
-                false => tiles().flat_map(|t| columns(column_parts).map(move |p| (t.clone(), p))).collect(),
+                true => columns(column_parts).flat_map(|p| row_ranges().map(move |r| (r, p.clone()))).collect(),
+                false => row_ranges().flat_map(|r| columns(column_parts).map(move |p| (r.clone(), p))).collect(),
             };
-            for (tiles, panels) in parts {
-                let rows = tiles.start * height..(tiles.end * height).min(rows);
+            for (rows, panels) in parts {
                 tasks.push(Task { images: 0..1, phases: phases.clone(), rows, panels, grid_rows });
             }
         }

@@ -324,7 +324,10 @@ unsafe fn copy_left(
     copy: *mut f32,
     tile_len: usize,
 ) {
-    let (whole, tiles) = (rows.len() / height, rows.len().div_ceil(height));
+    let tiles = rows.len().div_ceil(height);
+    // Of these tiles a whole vector lies among the rows.
+    let vector = if height <= 8 { 8 } else { 16 };
+    let fast = if rows.len() < vector { 0 } else { (rows.len() - vector) / height + 1 };
     let (mut k, rest) = (depth.start % p.k, depth.start / p.k);
     let (mut segment, mut image) = (rest % p.segments, image + rest / p.segments);
     for to in 0..depth.len() {
@@ -342,23 +345,43 @@ unsafe fn copy_left(
             let to = copy.add(to * height);
             let soon = from.wrapping_add(STEPS_AHEAD * t.a_step);
             (0..rows.len()).step_by(16).for_each(|r| ask(soon.wrapping_add(r)));
-            // Whole vectors: what is too much is overwritten by the next product, or lies in the slack. The last tiles go one
-            // by one: nothing is read past the rows.
-            let fast = whole.saturating_sub(1);
+            // Whole vectors: what is too much is overwritten by the next product, or lies in the slack. The last tile goes by
+            // parts: nothing is read past the rows.
             for tile in 0..fast {
                 let (from, to) = (from.add(tile * height), to.add(tile * tile_len));
-                if height <= 8 {
-                    to.cast::<[f32; 8]>().write_unaligned(from.cast::<[f32; 8]>().read_unaligned());
-                } else {
-                    to.cast::<[f32; 16]>().write_unaligned(from.cast::<[f32; 16]>().read_unaligned());
+                match vector {
+                    8 => move_some::<8>(from, to),
+                    _wide => move_some::<16>(from, to),
                 }
             }
-            let mut row = fast * height;
             for tile in fast..tiles {
-                for r in 0..height.min(rows.len() - row) {
-                    *to.add(tile * tile_len + r) = *from.add(row + r);
-                }
-                row += height;
+                let (from, to) = (from.add(tile * height), to.add(tile * tile_len));
+                move_few(from, to, height.min(rows.len() - tile * height));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `N` elements may be read and written.
+unsafe fn move_some<const N: usize>(from: *const f32, to: *mut f32) {
+    // SAFETY: passed on from the caller.
+    unsafe { to.cast::<[f32; N]>().write_unaligned(from.cast::<[f32; N]>().read_unaligned()) }
+}
+
+/// Moves `n` elements, at most 16, in as few pieces as there are ones in `n`.
+///
+/// # Safety
+/// `n` elements may be read and written.
+unsafe fn move_few(mut from: *const f32, mut to: *mut f32, n: usize) {
+    let moves: [(usize, unsafe fn(*const f32, *mut f32)); 5] =
+        [(16, move_some::<16>), (8, move_some::<8>), (4, move_some::<4>), (2, move_some::<2>), (1, move_some::<1>)];
+    for (len, some) in moves {
+        if n & len != 0 {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                some(from, to);
+                (from, to) = (from.add(len), to.add(len));
             }
         }
     }
