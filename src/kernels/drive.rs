@@ -369,13 +369,13 @@ unsafe fn move_some<const N: usize>(from: *const f32, to: *mut f32) {
     unsafe { to.cast::<[f32; N]>().write_unaligned(from.cast::<[f32; N]>().read_unaligned()) }
 }
 
-/// Moves `n` elements, at most 16, in as few pieces as there are ones in `n`.
+/// Moves `n` elements, at most 15, in as few pieces as there are ones in `n`.
 ///
 /// # Safety
 /// `n` elements may be read and written.
 unsafe fn move_few(mut from: *const f32, mut to: *mut f32, n: usize) {
-    let moves: [(usize, unsafe fn(*const f32, *mut f32)); 5] =
-        [(16, move_some::<16>), (8, move_some::<8>), (4, move_some::<4>), (2, move_some::<2>), (1, move_some::<1>)];
+    let moves: [(usize, unsafe fn(*const f32, *mut f32)); 4] =
+        [(8, move_some::<8>), (4, move_some::<4>), (2, move_some::<2>), (1, move_some::<1>)];
     for (len, some) in moves {
         if n & len != 0 {
             // SAFETY: passed on from the caller.

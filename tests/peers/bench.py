@@ -5,7 +5,7 @@
 Needs torch, numpy, safetensors and, unless left out, jax. The systems are the `.gan` files beside this script; `models.py` holds the same for
 the peers. For each, all sides first train two steps from the same weights on the same data, and their losses must agree. Then they take turns
 of about a second (A B A B ...), so that a busy second hits all; printed are medians over the rounds of the milliseconds of a training step and of
-the generator's samples of given noise, and the median over the rounds of how many times the fastest peer's is ganc's of the same round. Peers: PyTorch
+the generator's samples of given noise, and the median over the rounds of the fastest peer's time divided by ganc's in the same round. Peers: PyTorch
 eager in both memory formats, torch.compile (first-order systems: it has no second derivatives), JAX jit with donated buffers. ganc is timed on the
 spec's data, whose zeros matter to it (the digits of vae are mostly black), the peers on the data of the check. A peer is a process that has compiled
 and warmed up before the first round; while it is not its turn it is stopped, so that no idle pool of threads waits beside the other side's work.
@@ -36,6 +36,8 @@ GANC = HERE.parents[1] / "target" / "release" / "ganc"
 # Of a turn: for training steps, and for each kind of samples.
 SECONDS, SAMPLE_SECONDS = 1.0, 0.4
 FEWEST_STEPS = 2
+# What a peer's process prints when it is warm, and when its losses are ganc's.
+READY, AGREES = "ready", "agrees"
 # How closely losses must agree before and after the first update, relative to 1 or the loss. Updates of the check are so much smaller than
 # those of training, and what follows them is compared less closely: Adam's first step is the sign of a gradient, which rounding decides where
 # it is almost 0.
@@ -139,7 +141,7 @@ def serve(case, side):
     f, one = (t.feeds({k: v[0][:n] for k, v in feeds.items()}) for n in (None, 1))
     for _ in range(2):
         t.step(f), t.sample(f), t.sample(one)
-    print("ready", flush=True)
+    print(READY, flush=True)
     for _ in sys.stdin:
         measured = {
             "step": milliseconds(lambda: t.step(f), SECONDS),
@@ -159,21 +161,23 @@ class Peer:
         self.errors, pipe = tempfile.TemporaryFile("w+"), subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.errors, text=True, env={**os.environ, **bound})
 
-    def line(self):
-        if said := self.process.stdout.readline():
-            return said
+    def answer(self, start):
+        """The next line that starts so; what libraries print is passed over. An error when the process ends without it."""
+        for said in self.process.stdout:
+            if said.startswith(start):
+                return said
         self.process.wait()
         self.errors.seek(0)
         raise RuntimeError((self.errors.read().strip().splitlines() or ["it failed"])[-1])
 
     def ready(self):
-        self.line()
+        self.answer(READY)
         self.process.send_signal(signal.SIGSTOP)
 
     def turn(self):
         self.process.send_signal(signal.SIGCONT)
         print(file=self.process.stdin, flush=True)
-        measured = json.loads(self.line())
+        measured = json.loads(self.answer("{"))
         self.process.send_signal(signal.SIGSTOP)
         return measured
 
@@ -197,11 +201,11 @@ def measure(case, sides, threads, rounds):
     try:
         for side in sides:
             try:
-                for more in ["--check"], []:
-                    peers[side] = Peer(case, side, threads, *more)
-                    peers[side].ready()
-                    if more:
-                        peers[side].end()
+                peers[side] = Peer(case, side, threads, "--check")
+                peers[side].answer(AGREES)
+                peers[side].end()
+                peers[side] = Peer(case, side, threads)
+                peers[side].ready()
             except RuntimeError as e:
                 if "the loss of" in str(e):
                     sys.exit(str(e))
@@ -211,6 +215,7 @@ def measure(case, sides, threads, rounds):
         for i in range(rounds + 1):
             turn = ganc_turn(case, threads, steps)
             steps = max(FEWEST_STEPS, round(SECONDS * 1e3 / turn["step"]))
+            # The first turn only tells how many steps fill one.
             if i == 0:
                 continue
             times.setdefault("ganc", []).append(turn)
@@ -239,7 +244,7 @@ def main():
             torch.set_num_threads(o.threads)
         if o.check:
             check(o.cases[0], o.side)
-            return print("agrees")
+            return print(AGREES)
         return serve(o.cases[0], o.side)
     if (load := os.getloadavg()[0]) > 0.7:
         print(f"the machine is busy (load {load:.1f}): read the ratios as rough", file=sys.stderr)
