@@ -133,6 +133,7 @@ fn numbers_without_meaning() {
     insta::assert_snapshot!(f.bad(&[
         (&["bench", "ring.gan", "--batch", "0"], 2),
         (&["bench", "ring.gan", "--steps", "0"], 2),
+        (&["bench", "ring.gan", "--samples", "0"], 2),
         (&["compile", "ring.gan", "--batch", "0"], 2),
         (&["bench", "ring.gan", "--batch", "99999999999"], 2),
         (&["bench", "ring.gan", "--threads", "100000"], 2),
@@ -489,6 +490,9 @@ fn pages_and_scripts_are_printed() {
         assert!(bench[key].as_f64().is_some_and(|x| x > 0.0), "{key}: {bench}");
     }
     assert!(bench["step_ms"]["min"].as_f64() <= bench["step_ms"]["median"].as_f64(), "{bench}");
+    assert_eq!((&bench["batch"], &bench["samples"]), (&8.into(), &8.into()), "a drawing is of a step's batch");
+    let text = f.good(&["bench", "ring.gan", "--batch", "8", "--steps", "1", "--samples", "40"]);
+    assert!(text.contains("batch 8,") && text.contains("ms for 40\n"), "{text}");
 }
 
 #[test]

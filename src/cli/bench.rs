@@ -2,11 +2,13 @@
 
 use super::profile::Profile;
 use super::{Failure, SpecArgs, host, model, out};
+use crate::build::Program;
 use crate::driver;
 use crate::graph::FeedId;
 use crate::runtime::random::Stream;
+use crate::runtime::{Memory, Team};
 use crate::train::steps::Streams;
-use crate::train::{Options, Sampling, Session};
+use crate::train::{Options, Sampling, fresh};
 use serde_json::json;
 use std::time::Instant;
 
@@ -18,6 +20,9 @@ pub struct Bench {
     /// Samples per step instead of the spec's
     #[arg(long, value_parser = super::batch)]
     batch: Option<usize>,
+    /// Samples of a drawing instead of as many as in a step
+    #[arg(long, value_parser = super::batch)]
+    samples: Option<usize>,
     /// Steps to time; as many as fit in about three seconds when not given
     #[arg(long, value_parser = super::steps)]
     steps: Option<usize>,
@@ -38,7 +43,7 @@ const CYCLE: u64 = 64;
 const BUDGET: f64 = 3.0;
 /// Seconds spent on samples, and how many drawings are timed at least and at most. The time is the net's: noise is drawn before.
 const SAMPLE_BUDGET: f64 = 1.0;
-const FEWEST_SAMPLES: usize = 7;
+const FEWEST_SAMPLES: usize = 3;
 const MOST_SAMPLES: usize = 10_000;
 
 /// Runs the command.
@@ -90,13 +95,28 @@ pub fn run(c: Bench) -> Result<(), Failure> {
         plan.kernels.iter().map(|k| k.work(plan.target.columns).products).sum::<usize>() as f64
     };
     let flops: f64 = runs.iter().enumerate().map(|(p, runs)| runs * products(p)).sum();
-    let mut sampling = Sampling::new(&session, &host, "sample").map_err(Failure::Limit)?;
-    let sample_ms = sampling.as_mut().map(|s| time_samples(&mut session, s));
     let threads = session.team().threads();
     let peak_of_one = crate::kernels::peak();
     let peak = peak_of_one * threads as f64;
     let gflops = flops / 1e6 / median;
-    let profile = c.kernels.then(|| Profile::measure(&mut session, sampling.as_mut(), &runs, peak_of_one));
+    let profile = c.kernels.then(|| Profile::measure(&mut session, &runs, peak_of_one));
+    let samples = c.samples.unwrap_or(batch);
+    // Drawings of another size have memory of their own.
+    let mut own = (samples != batch).then(|| {
+        let program = driver::program(&model, Some(samples));
+        let memory = fresh(&program, model.train.seed);
+        (program, memory)
+    });
+    let (team, program, memory) = match &mut own {
+        Some((program, memory)) => (session.team(), &*program, memory),
+        None => session.parts(),
+    };
+    let mut sampling = Sampling::bind(program, memory, &host, "sample").map_err(Failure::Limit)?;
+    let sample_ms = sampling.as_mut().map(|s| time_samples(s, team, program, memory));
+    let profile = match (profile, &mut sampling) {
+        (Some(p), Some(s)) => Some(p.with_sampler(s, team, memory)),
+        (p, _) => p,
+    };
     if c.json {
         let mut report = json!({
             "name": model.name,
@@ -105,6 +125,7 @@ pub fn run(c: Bench) -> Result<(), Failure> {
             "cpu": host.kernel.name,
             "compile_ms": compile_ms,
             "step_ms": { "min": least, "median": median },
+            "samples": samples,
             "sample_ms": sample_ms,
             "images_per_s": batch as f64 * 1e3 / median,
             "gflop_per_step": flops / 1e9,
@@ -124,7 +145,7 @@ pub fn run(c: Bench) -> Result<(), Failure> {
         if let Some(profile) = profile {
             eprint!("{}", profile.text());
         }
-        let sample = sample_ms.map_or(String::new(), |ms| format!("\nsample     {ms:9.2} ms for {batch}"));
+        let sample = sample_ms.map_or(String::new(), |ms| format!("\nsample     {ms:9.2} ms for {samples}"));
         out(&format!(
             "{}, batch {batch}, {threads} threads, {}\ncompile    {compile_ms:9.1} ms\nstep       {median:9.2} ms median, {least:.2} ms least of {}\nthroughput {:9.0} samples/s\nproducts   {:9.2} GFLOP a step, {gflops:.1} GFLOP/s of {peak:.0}{sample}\nmemory     {:9.0} MB\ndata       {data}\n",
             model.name,
@@ -138,8 +159,7 @@ pub fn run(c: Bench) -> Result<(), Failure> {
 }
 
 /// Milliseconds of a drawing, the median of many.
-fn time_samples(session: &mut Session, sampling: &mut Sampling) -> f64 {
-    let (team, program, memory) = session.parts();
+fn time_samples(sampling: &mut Sampling, team: &Team, program: &Program, memory: &mut Memory) -> f64 {
     let mut times = Vec::new();
     let whole = Instant::now();
     while times.len() < FEWEST_SAMPLES || times.len() < MOST_SAMPLES && whole.elapsed().as_secs_f64() < SAMPLE_BUDGET {

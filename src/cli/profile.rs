@@ -1,5 +1,6 @@
 //! Where the time of a step and of samples goes: their kernels run one by one on one thread, for `ganc bench --kernels`.
 
+use crate::runtime::{Memory, Team};
 use crate::schedule::text::{heading, title};
 use crate::schedule::work::{Group, Work};
 use crate::schedule::{Kernel, Plan};
@@ -91,21 +92,23 @@ fn per_second(count: f64, seconds: f64) -> f64 {
 }
 
 impl Profile {
-    /// Times every kernel of every phase on one thread, and those of `sampling`. `runs` says how often an average step runs each
-    /// phase; `peak` is what one thread reaches, in GFLOP/s.
-    pub fn measure(session: &mut Session, sampling: Option<&mut Sampling>, runs: &[f64], peak: f64) -> Profile {
+    /// Times every kernel of every phase on one thread. `runs` says how often an average step runs each phase; `peak` is what one thread
+    /// reaches, in GFLOP/s.
+    pub fn measure(session: &mut Session, runs: &[f64], peak: f64) -> Profile {
         let mut phases = Vec::new();
         for (p, &runs) in runs.iter().enumerate() {
             let seconds = session.profile(p);
             let name = session.program.phases[p].name.clone();
             phases.push(Phase::of(name, runs, session.phases()[p].plan(), seconds));
         }
-        let sample = sampling.map(|sampling| {
-            let (team, _, memory) = session.parts();
-            let seconds = sampling.profile(memory, team);
-            Phase::of("sample".into(), 1.0, sampling.plan(), seconds)
-        });
-        Profile { phases, sample, peak }
+        Profile { phases, sample: None, peak }
+    }
+
+    /// Times the kernels of a sampler, too.
+    pub fn with_sampler(mut self, sampling: &mut Sampling, team: &Team, memory: &mut Memory) -> Profile {
+        let seconds = sampling.profile(memory, team);
+        self.sample = Some(Phase::of("sample".into(), 1.0, sampling.plan(), seconds));
+        self
     }
 
     /// All kernels with their sums over an average step.

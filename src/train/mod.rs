@@ -16,4 +16,5 @@ pub use conditions::{Condition, conditions};
 pub use drawing::{Asked, DRAWN, Drawing, DrawingError, Drawn, Pairs, Texts};
 pub use sampling::{Sampling, reads};
 pub use session::{Options, Progress, Session, fill, set_scalars};
+pub use start::fresh;
 pub use trained::{CHECKPOINTS, Loaded, RESOLVED, load_run};

@@ -1,6 +1,7 @@
 //! How states start.
 
 use super::layout::{from_torch, to_torch};
+use super::session::set_scalars;
 use crate::build::{Init, Program, State, StateRole};
 use crate::graph::StateId;
 use crate::runtime::Memory;
@@ -8,6 +9,14 @@ use crate::runtime::random::Stream;
 
 /// Streams of random numbers from here on are for the start of weights; a weight's is given by its place in the table.
 const STREAM: u32 = 1 << 24;
+
+/// Memory for `program` as it is before the first step of training.
+pub fn fresh(program: &Program, seed: u64) -> Memory {
+    let mut memory = Memory::new(program);
+    start(program, &mut memory, seed);
+    set_scalars(program, &mut memory, 0, &vec![0; program.players.len()]);
+    memory
+}
 
 /// Sets every state of `program` to its start.
 pub fn start(program: &Program, memory: &mut Memory, seed: u64) {

@@ -4,11 +4,12 @@
 
 Needs torch, numpy, safetensors and, unless left out, jax. The systems are the `.gan` files beside this script; `models.py` holds the same for
 the peers. For each, all sides first train two steps from the same weights on the same data, and their losses must agree. Then they take turns
-of about a second (A B A B ...), so that a busy second hits all; printed are medians over the rounds of the milliseconds of a training step and of
-the generator's samples of given noise, and the median over the rounds of the fastest peer's time divided by ganc's in the same round. Peers: PyTorch
-eager in both memory formats, torch.compile (first-order systems: it has no second derivatives), JAX jit with donated buffers. ganc is timed on the
-spec's data, whose zeros matter to it (the digits of vae are mostly black), the peers on the data of the check. A peer is a process that has compiled
-and warmed up before the first round; while it is not its turn it is stopped, so that no idle pool of threads waits beside the other side's work.
+of about a second (A B A B ...), so that a busy second hits all; printed are medians over the rounds of the milliseconds of a training step, of a
+drawing of 64 samples and of one, from given noise, and the median over the rounds of the fastest peer's time divided by ganc's in the same round.
+Peers: PyTorch eager in both memory formats, torch.compile (first-order systems: it has no second derivatives), JAX jit with donated buffers. ganc is
+timed on the spec's data, whose zeros matter to it (the digits of vae are mostly black), the peers on the data of the check. A peer is a process that
+has compiled and warmed up before the first round; while it is not its turn it is stopped, so that no idle pool of threads waits beside the other
+side's work. A peer that took more than three times as long as the fastest of them for each of the three in the first round rests in the others.
 """
 
 import argparse
@@ -36,6 +37,10 @@ GANC = HERE.parents[1] / "target" / "release" / "ganc"
 # Of a turn: for training steps, and for each kind of samples.
 SECONDS, SAMPLE_SECONDS = 1.0, 0.4
 FEWEST_STEPS = 2
+# A call that takes this many seconds is measured once in a turn.
+LONG = 5.0
+# What a drawing has, whatever the batch of a step.
+SAMPLES = 64
 # What a peer's process prints when it is warm, and when its losses are ganc's.
 READY, AGREES = "ready", "agrees"
 # How closely losses must agree before and after the first update, relative to 1 or the loss. Updates of the check are so much smaller than
@@ -43,6 +48,9 @@ READY, AGREES = "ready", "agrees"
 # it is almost 0.
 AGREE = (1e-4, 3e-2)
 SMALLER = 1e-3
+FIGURES = ["step", "sample", "sample1"]
+# A peer this many times behind the fastest one rests.
+BEHIND = 3.0
 
 
 def spec(case):
@@ -109,13 +117,15 @@ def losses_of_ganc(case, optimizer, weights, feeds):
 
 
 def milliseconds(f, seconds):
-    f()
+    """The median of the calls that fit into the time, without the first one; of long ones, the first."""
     times, begin = [], time.perf_counter()
-    while len(times) < FEWEST_STEPS or time.perf_counter() - begin < seconds:
+    while len(times) < 1 + FEWEST_STEPS or time.perf_counter() - begin < seconds:
         before = time.perf_counter()
         f()
         times.append((time.perf_counter() - before) * 1e3)
-    return statistics.median(times)
+        if len(times) == 1 and times[0] > LONG * 1e3:
+            return times[0]
+    return statistics.median(times[1:])
 
 
 def check(case, side):
@@ -138,14 +148,14 @@ def serve(case, side):
     """Prints a line when it is warm, and for every line it reads what it measured, as JSON."""
     _, weights, feeds = start(case)
     t = trainer(side, CASES[case][3], weights)
-    f, one = (t.feeds({k: v[0][:n] for k, v in feeds.items()}) for n in (None, 1))
+    f, all_, one = (t.feeds({k: np.resize(v[0], (n, *v.shape[2:])) for k, v in feeds.items()}) for n in (CASES[case][2], SAMPLES, 1))
     for _ in range(2):
-        t.step(f), t.sample(f), t.sample(one)
+        t.step(f), t.sample(all_), t.sample(one)
     print(READY, flush=True)
     for _ in sys.stdin:
         measured = {
             "step": milliseconds(lambda: t.step(f), SECONDS),
-            "sample": milliseconds(lambda: t.sample(f), SAMPLE_SECONDS),
+            "sample": milliseconds(lambda: t.sample(all_), SAMPLE_SECONDS),
             "sample1": milliseconds(lambda: t.sample(one), SAMPLE_SECONDS),
             "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
@@ -189,8 +199,10 @@ class Peer:
 def ganc_turn(case, threads, steps):
     """What a turn of ganc's measured. Its steps fill the time of a turn when the last turn's time is known."""
     arguments, batch = spec(case)
-    report = lambda n, steps: json.loads(ganc("bench", *arguments, "--batch", n, "--threads", threads, "--steps", steps, "--json"))
-    all_, one = report(batch, steps), report(1, FEWEST_STEPS)
+    report = lambda n, samples, steps: json.loads(
+        ganc("bench", *arguments, "--batch", n, "--samples", samples, "--threads", threads, "--steps", steps, "--json")
+    )
+    all_, one = report(batch, SAMPLES, steps), report(1, 1, FEWEST_STEPS)
     return {"step": all_["step_ms"]["median"], "sample": all_["sample_ms"], "sample1": one["sample_ms"], "rss": all_["rss_mb"],
             "cpu": all_["cpu"], "compile": all_["compile_ms"]}
 
@@ -221,6 +233,10 @@ def measure(case, sides, threads, rounds):
             times.setdefault("ganc", []).append(turn)
             for side, peer in peers.items():
                 times.setdefault(side, []).append(peer.turn())
+            if i == 1:
+                fastest = {what: min(times[s][0][what] for s in peers) for what in FIGURES}
+                for side in [s for s in peers if all(times[s][0][what] > BEHIND * fastest[what] for what in FIGURES)]:
+                    peers.pop(side).end()
     finally:
         for peer in peers.values():
             peer.end()
@@ -259,7 +275,7 @@ def main():
         median = lambda side, what: statistics.median(t[what] for t in times[side])
         kept[case] = {"times": times, "failed": failed}
         row = [case, CASES[case][2], wanted]
-        for what in ["step", "sample", "sample1"]:
+        for what in FIGURES:
             best = min(sides, key=lambda s: median(s, what))
             faster = statistics.median(p[what] / g[what] for p, g in zip(times[best], times["ganc"]))
             row.append((median("ganc", what), median(best, what), best, faster))
@@ -274,7 +290,7 @@ def main():
     kernel = kept[rows[0][0]]["times"]["ganc"][0]["cpu"]
     jax = "" if "jax" in left_out else f", JAX {__import__('jax').__version__}"
     print(f"{date.today()}, {cpu}, {o.threads} threads, ganc with {kernel}, PyTorch {torch.__version__}{jax}; medians of {o.rounds} rounds, ms\n")
-    print("| case | batch | best peer | step: peer | ganc | times faster | wanted | samples of a batch | one sample |\n|---|---|---|---|---|---|---|---|---|")
+    print("| case | batch | best peer | step: peer | ganc | times faster | wanted | 64 samples | one sample |\n|---|---|---|---|---|---|---|---|---|")
     for case, batch, wanted, step, sample, one in rows:
         print(f"| {case} | {batch} | {step[2]} | {step[1]:.2f} | {step[0]:.2f} | **{step[3]:.2f}** | {wanted} | {sample[3]:.2f} | {one[3]:.2f} |")
     means = [math.exp(statistics.fmean(math.log(r[i][3]) for r in rows)) for i in (3, 4, 5)]
