@@ -70,7 +70,7 @@ impl Folder {
             let n: usize = shape.iter().product();
             (name.to_string(), shape.to_vec(), (0..n).map(|i| first + (i % 16) as f32 / 16.0).collect())
         };
-        write(&self.path(name), &tensors.iter().map(tensor).collect::<Vec<_>>(), None).expect("it is written");
+        write(&self.path(name), &tensors.iter().map(tensor).collect::<Vec<_>>(), &Default::default()).expect("it is written");
     }
 }
 
@@ -455,7 +455,7 @@ fn calls_of_nets() {
     ];
     let mut weights: Vec<_> = zero.iter().map(|(n, s)| (n.to_string(), s.to_vec(), vec![0.0; s.iter().product()])).collect();
     weights.push(("G.dense_3.bias".into(), vec![2], vec![1.5, -2.5]));
-    write(&f.path("weights.safetensors"), &weights, None).expect("it is written");
+    write(&f.path("weights.safetensors"), &weights, &Default::default()).expect("it is written");
     let call = |net: &'static str, feed: &'static str| {
         ["call", "ring.gan", net, "--feed", feed, "--weights", "weights.safetensors", "-o", "out.safetensors"]
     };

@@ -65,6 +65,22 @@ fn digits_has_the_same_bits_on_any_number_of_threads_and_across_a_stop() {
     assert_eq!(resumed.progress, one.progress);
 }
 
+#[test]
+fn the_same_state_makes_the_same_file() {
+    let mut s = session(&digits(), 2, 1);
+    train(&mut s, 1);
+    let saved = |_| {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::read(save(&s, folder.path()).expect("it is saved")).expect("it is there")
+    };
+    let files: Vec<Vec<u8>> = (0..8).map(saved).collect();
+    assert!(files.iter().all(|f| *f == files[0]), "bytes of a file vary");
+    let length = u64::from_le_bytes(*files[0].first_chunk().expect("a length")) as usize;
+    assert_eq!(length % 8, 0, "tensors are aligned");
+    let header: serde_json::Value = serde_json::from_slice(&files[0][8..8 + length]).expect("JSON");
+    assert_eq!(header["__metadata__"]["ganc.seed"], "1");
+}
+
 /// A small game with turns, a schedule and averages, so that all that progress counts matters.
 const SMALL: &str = "gan: small\n\ndata:\n  x: ring()\n\nnoise:\n  z: normal(2)\n\nnets:\n  G(z) -> x: dense(8) | batch_norm | relu | dense(2)\n  \
     D(x) -> 1: dense(8) | relu | dropout(0.3) | dense(1)\n\ngame:\n  min D: E[softplus(-D(x))] + E[softplus(D(G(z)))]\n  min G: E[softplus(-D(G(z)))]\n\n\

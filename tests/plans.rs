@@ -68,7 +68,7 @@ fn exact_convolutions_reach_every_command() {
     ganc(folder.path(), &[&["run", "dcgan.gan", "--out", "r"], &small[..]].concat());
     let z: Vec<f32> = (0..200).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
     let feed = [("z".to_string(), vec![2, 100], z)];
-    ganc::train::checkpoint::write(&folder.path().join("z.safetensors"), &feed, None).expect("it is written");
+    ganc::train::checkpoint::write(&folder.path().join("z.safetensors"), &feed, &Default::default()).expect("it is written");
     let [plain, exact] = [&[][..], &["--set", EXACT]].map(|more| {
         let plan = ganc(folder.path(), &[&["compile", "dcgan.gan", "--emit", "plan"], more].concat());
         let call = ["call", "r", "G", "--feed", "z.safetensors", "-o", "x.safetensors"];

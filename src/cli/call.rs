@@ -96,7 +96,7 @@ pub fn run(c: Call) -> Result<(), Failure> {
         .zip(&sampler.layouts)
         .filter_map(|(o, l)| Some((o.name.clone(), l.shape.clone(), layout::to_torch(l, e.result(&o.name)?))))
         .collect();
-    checkpoint::write(&c.output, &outputs, None)?;
+    checkpoint::write(&c.output, &outputs, &checkpoint::Metadata::new())?;
     let list: Vec<String> = outputs.iter().map(|(n, s, _)| format!("{n} {s:?}")).collect();
     eprintln!("wrote {} to {}", list.join(", "), c.output.display());
     Ok(())

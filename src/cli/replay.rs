@@ -35,7 +35,7 @@ pub fn run(c: Replay) -> Result<(), Failure> {
     let mut session = driver::session(driver::program(&model, batch), &host, options).map_err(Failure::Limit)?;
     checkpoint::fill_states(&session.program, &mut session.memory, &weights, &c.weights, false)?;
     let results = replay::replay(&mut session, &feeds, &c.feed)?;
-    checkpoint::write(&c.output, &results, None)?;
+    checkpoint::write(&c.output, &results, &checkpoint::Metadata::new())?;
     eprintln!("replayed {} step(s) of {} into {}", session.progress.step, model.name, c.output.display());
     Ok(())
 }

@@ -23,7 +23,6 @@ use crate::train::Options;
 use crate::train::checkpoint::{self, TensorError, Tensors};
 use crate::train::layout::{batched, from_torch, to_torch};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const SPEC: &str = include_str!("classifier.gan");
@@ -251,13 +250,13 @@ impl Classifier {
         let mut tensors = checkpoint::states(&program, &self.memory);
         tensors.retain(|(name, _, _)| program.state(name).is_some_and(|id| is_own(&program.states[id.index()].role)));
         tensors.push((SCALE.into(), vec![1], vec![self.scale]));
-        let metadata = HashMap::from([
+        let metadata = checkpoint::Metadata::from([
             ("classes".to_string(), self.classes.to_string()),
             ("accuracy".to_string(), self.info.accuracy.to_string()),
             ("image".to_string(), shape.map(|s| s.to_string()).join(" x ")),
             ("learned".to_string(), self.info.learned.clone()),
         ]);
-        Ok(checkpoint::write(path, &tensors, Some(metadata))?)
+        Ok(checkpoint::write(path, &tensors, &metadata)?)
     }
 
     /// Looks at images `[n, C, H, W]` in PyTorch's layout.

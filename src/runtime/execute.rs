@@ -56,6 +56,12 @@ impl Memory {
         self.states[id.index()].slice_mut()
     }
 
+    /// All persistent tensors, in the order of the table, to be written.
+    pub fn states_mut(&mut self) -> Vec<&mut [f32]> {
+        self.changes += 1;
+        self.states.iter_mut().map(Buffer::slice_mut).collect()
+    }
+
     /// What was last given.
     pub fn feed(&self, id: FeedId) -> &[f32] {
         self.feeds[id.index()].slice()

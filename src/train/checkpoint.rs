@@ -9,7 +9,7 @@ use crate::build::Program;
 use crate::graph::StateId;
 use crate::runtime::Memory;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,9 @@ pub enum TensorError {
 
 /// Tensors read from a file: name, shape, elements.
 pub type Tensors = HashMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// What a file of tensors says of itself, by key.
+pub type Metadata = BTreeMap<String, String>;
 
 /// Largest tensor file that is read.
 const MOST_BYTES: u64 = 16 << 30;
@@ -74,13 +77,9 @@ pub fn read(path: &Path) -> Result<(Tensors, HashMap<String, String>), TensorErr
     Ok((tensors, metadata))
 }
 
-/// Writes tensors atomically: beside the place, synced, renamed, folder synced.
+/// Writes tensors atomically: beside the place, synced, renamed, folder synced. The same tensors and metadata make the same bytes.
 /// Errors: the system refuses; then what stood at `path` still stands there.
-pub fn write(
-    path: &Path,
-    tensors: &[(String, Vec<usize>, Vec<f32>)],
-    metadata: Option<HashMap<String, String>>,
-) -> Result<(), TensorError> {
+pub fn write(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)], metadata: &Metadata) -> Result<(), TensorError> {
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, _, data)| data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let views: Vec<(&str, TensorView<'_>)> = tensors
         .iter()
@@ -90,9 +89,24 @@ pub fn write(
             view.map(|v| (name.as_str(), v)).map_err(|e| TensorError::Content { path: path.into(), problem: e.to_string() })
         })
         .collect::<Result<_, _>>()?;
-    let whole = safetensors::serialize(views, metadata)
-        .map_err(|e| TensorError::Content { path: path.into(), problem: e.to_string() })?;
+    let mut whole =
+        safetensors::serialize(views, None).map_err(|e| TensorError::Content { path: path.into(), problem: e.to_string() })?;
+    describe(&mut whole, metadata);
     write_whole(path, &whole).map_err(io(path))
+}
+
+/// Puts `metadata` into the header of a safetensors file, in the order of its keys; the library would take them in a random one. A file is
+/// the length of the header (8 bytes, little-endian), the header (JSON, spaces at its end), and the tensors, aligned to 8 bytes.
+fn describe(file: &mut Vec<u8>, metadata: &Metadata) {
+    let Some((&length, rest)) = file.split_first_chunk() else { return };
+    let end = 8 + (u64::from_le_bytes(length) as usize).min(rest.len());
+    let Some(tensors) = file[8..end].trim_ascii().strip_prefix(b"{").filter(|_| !metadata.is_empty()) else { return };
+    let comma = if tensors == b"}" { "" } else { "," };
+    let mut header = format!("{{\"__metadata__\":{}{comma}", serde_json::json!(metadata)).into_bytes();
+    header.extend(tensors);
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    file.splice(..end, length.into_iter().chain(header));
 }
 
 /// Writes a file atomically.
@@ -132,8 +146,8 @@ pub fn save(session: &Session, folder: &Path) -> Result<PathBuf, TensorError> {
     let path = folder.join(format!("step-{:08}.safetensors", session.progress.step));
     let progress = serde_json::to_string(&session.progress)
         .map_err(|e| TensorError::Content { path: path.clone(), problem: e.to_string() })?;
-    let metadata = HashMap::from([(PROGRESS.to_string(), progress), (SEED.to_string(), session.seed.to_string())]);
-    write(&path, &states(&session.program, &session.memory), Some(metadata))?;
+    let metadata = Metadata::from([(PROGRESS.to_string(), progress), (SEED.to_string(), session.seed.to_string())]);
+    write(&path, &states(&session.program, &session.memory), &metadata)?;
     let all = list(folder)?;
     for old in all.iter().rev().skip(KEPT) {
         std::fs::remove_file(old).map_err(io(old))?;

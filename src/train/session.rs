@@ -63,7 +63,7 @@ impl Session {
             true => program.phases.par_iter().map(|p| schedule::plan_of(&program, &p.graph, host.target())).collect(),
             false => schedule::plans_of(&mut program, host.target()),
         });
-        let memory = start::fresh(&program, options.seed);
+        let memory = team.install(|| start::fresh(&program, options.seed));
         let compiled = |plan: Plan| Executable::new(plan, host, &memory);
         let phases = team.install(|| plans.into_par_iter().map(compiled).collect::<Result<Vec<_>, _>>())?;
         let progress = Progress { updates: vec![0; program.players.len()], ..Progress::default() };

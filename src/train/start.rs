@@ -6,6 +6,7 @@ use crate::build::{Init, Program, State, StateRole};
 use crate::graph::StateId;
 use crate::runtime::Memory;
 use crate::runtime::random::Stream;
+use rayon::prelude::*;
 
 /// Streams of random numbers from here on are for the start of weights; a weight's is given by its place in the table.
 const STREAM: u32 = 1 << 24;
@@ -18,21 +19,22 @@ pub fn fresh(program: &Program, seed: u64) -> Memory {
     memory
 }
 
-/// Sets every state of `program` to its start.
-pub fn start(program: &Program, memory: &mut Memory, seed: u64) {
+/// Sets every state of `program` to its start, with the threads of rayon's current pool: each draws from a stream of its own.
+fn start(program: &Program, memory: &mut Memory, seed: u64) {
+    memory.states_mut().into_par_iter().zip(&program.states).enumerate().for_each(|(i, (numbers, state))| match &state.role {
+        StateRole::Weight { init, .. } | StateRole::Buffer { init, .. } => {
+            let torch = weight(state, init, Stream { seed, step: 0, stream: STREAM + i as u32 });
+            from_torch(&state.stored(), &torch, numbers);
+        }
+        StateRole::Moment { start, .. } => numbers.fill(*start),
+        StateRole::History => numbers.fill(0.0),
+        // Below, when what it averages is there.
+        StateRole::Average { .. } => {}
+    });
     for (i, state) in program.states.iter().enumerate() {
-        let id = StateId(i as u32);
-        match &state.role {
-            StateRole::Weight { init, .. } | StateRole::Buffer { init, .. } => {
-                let torch = weight(state, init, Stream { seed, step: 0, stream: STREAM + i as u32 });
-                from_torch(&state.stored(), &torch, memory.state_mut(id));
-            }
-            StateRole::Moment { start, .. } => memory.state_mut(id).fill(*start),
-            StateRole::History => memory.state_mut(id).fill(0.0),
-            StateRole::Average { of } => {
-                let torch = to_torch(&program.states[of.index()].stored(), memory.state(*of));
-                from_torch(&state.stored(), &torch, memory.state_mut(id));
-            }
+        if let StateRole::Average { of } = state.role {
+            let torch = to_torch(&program.states[of.index()].stored(), memory.state(of));
+            from_torch(&state.stored(), &torch, memory.state_mut(StateId(i as u32)));
         }
     }
 }

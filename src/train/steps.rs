@@ -3,7 +3,7 @@
 //! Everything a step needs is a function of the seed and the number of the draw, so a step that went wrong can be run
 //! again from an earlier state: that is how the bundle of a diverging step is made.
 
-use super::checkpoint::{TensorError, states, write};
+use super::checkpoint::{Metadata, TensorError, states, write};
 use super::layout::to_torch;
 use super::session::{Progress, Session};
 use crate::build::FeedSource;
@@ -206,7 +206,7 @@ pub fn diverged(session: &mut Session, streams: &Streams, from: &Snapshot, step:
     }
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let wrong = |e: TensorError| e.to_string();
-    write(&folder.join("weights.safetensors"), &states(&session.program, &session.memory), None).map_err(wrong)?;
+    write(&folder.join("weights.safetensors"), &states(&session.program, &session.memory), &Metadata::new()).map_err(wrong)?;
     let order = session.program.order(session.progress.step).to_vec();
     let runs = order.len();
     let mut feeds: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
@@ -229,6 +229,6 @@ pub fn diverged(session: &mut Session, streams: &Streams, from: &Snapshot, step:
             session.run_phase(order[run]);
         }
     }
-    write(&folder.join("feed.safetensors"), &feeds, None).map_err(wrong)?;
+    write(&folder.join("feed.safetensors"), &feeds, &Metadata::new()).map_err(wrong)?;
     Ok(folder.to_path_buf())
 }

@@ -70,7 +70,7 @@ fn a_folder_of_images_is_translated() {
     let raw = |name: &str| tensors.get(name.strip_prefix("ema.").unwrap_or(name)).unwrap().clone();
     let swapped: Vec<_> = tensors.keys().map(|k| (k.clone(), raw(k).0, raw(k).1)).collect();
     assert!(tensors.keys().any(|k| k.starts_with("ema.G.")));
-    ganc::train::checkpoint::write(&newest, &swapped, None).unwrap();
+    ganc::train::checkpoint::write(&newest, &swapped, &Default::default()).unwrap();
     d.ok(&["sample", "r", "--from", "photos", "--net", "G", "-o", "raw"]);
     assert_ne!(read("raw/deep/10.png"), made[10]);
 }
