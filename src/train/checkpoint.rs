@@ -89,24 +89,28 @@ pub fn write(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)], metadata: 
             view.map(|v| (name.as_str(), v)).map_err(|e| TensorError::Content { path: path.into(), problem: e.to_string() })
         })
         .collect::<Result<_, _>>()?;
-    let mut whole =
-        safetensors::serialize(views, None).map_err(|e| TensorError::Content { path: path.into(), problem: e.to_string() })?;
-    describe(&mut whole, metadata);
+    let content = |problem: String| TensorError::Content { path: path.into(), problem };
+    let mut whole = safetensors::serialize(views, None).map_err(|e| content(e.to_string()))?;
+    if !metadata.is_empty() {
+        describe(&mut whole, metadata).ok_or_else(|| content("its header has no place for metadata".into()))?;
+    }
     write_whole(path, &whole).map_err(io(path))
 }
 
 /// Puts `metadata` into the header of a safetensors file, in the order of its keys; the library would take them in a random one. A file is
-/// the length of the header (8 bytes, little-endian), the header (JSON, spaces at its end), and the tensors, aligned to 8 bytes.
-fn describe(file: &mut Vec<u8>, metadata: &Metadata) {
-    let Some((&length, rest)) = file.split_first_chunk() else { return };
-    let end = 8 + (u64::from_le_bytes(length) as usize).min(rest.len());
-    let Some(tensors) = file[8..end].trim_ascii().strip_prefix(b"{").filter(|_| !metadata.is_empty()) else { return };
+/// the length of the header (8 bytes, little-endian), the header (JSON, spaces at its end), and the tensors, aligned to 8 bytes. Nothing is
+/// done, and nothing returned, where it is not that.
+fn describe(file: &mut Vec<u8>, metadata: &Metadata) -> Option<()> {
+    let length = u64::from_le_bytes(*file.first_chunk()?);
+    let end = usize::try_from(length).ok()?.checked_add(8)?;
+    let tensors = file.get(8..end)?.trim_ascii().strip_prefix(b"{")?;
     let comma = if tensors == b"}" { "" } else { "," };
     let mut header = format!("{{\"__metadata__\":{}{comma}", serde_json::json!(metadata)).into_bytes();
     header.extend(tensors);
     header.resize(header.len().next_multiple_of(8), b' ');
     let length = (header.len() as u64).to_le_bytes();
     file.splice(..end, length.into_iter().chain(header));
+    Some(())
 }
 
 /// Writes a file atomically.
