@@ -41,6 +41,18 @@ const CASES: &[Case] = &[
     Case(6, [15, 13], [64, 32], 4, 1, 1),
     Case(2, [15, 15], [32, 64], 4, 1, 1),
     Case(4, [7, 7], [512, 64], 4, 1, 1),
+    // Strides that do not divide the filter's side: some parts have a tap less. By image, by channel and in turn, in every form; more than
+    // two parts along an axis, of which one or two have all taps.
+    Case(40, [8, 8], [64, 32], 3, 2, 1),
+    Case(1, [16, 20], [64, 64], 3, 2, 1),
+    Case(3, [16, 16], [64, 128], 3, 2, 1),
+    Case(16, [2, 2], [32, 32], 3, 2, 1),
+    Case(6, [12, 9], [32, 64], 5, 2, 2),
+    Case(17, [4, 4], [64, 32], 5, 2, 2),
+    Case(5, [6, 6], [64, 32], 7, 2, 3),
+    Case(2, [16, 16], [32, 32], 4, 3, 1),
+    Case(3, [8, 12], [64, 32], 5, 3, 1),
+    Case(4, [8, 8], [32, 32], 7, 3, 2),
 ];
 
 /// Results of few channels: in the forward direction the small image, in the other one the big image.
@@ -187,6 +199,8 @@ const LOSS: &[(Case, f64)] = &[
     (Case(17, [2, 2], [64, 64], 3, 1, 1), 3.0),
     (Case(2, [16, 16], [128, 128], 3, 1, 1), 8.0),
     (Case(2, [15, 15], [128, 128], 4, 1, 1), 8.0),
+    (Case(8, [8, 8], [64, 128], 3, 2, 1), 6.0),
+    (Case(8, [8, 8], [64, 128], 5, 2, 2), 8.0),
 ];
 
 #[test]

@@ -136,7 +136,7 @@ fn image(images: usize, [height, width]: [usize; 2], channels: usize) -> String 
 
 /// The left image, the right one and the filter.
 fn winograd_layouts(w: &Winograd) -> [String; 3] {
-    let kernel = w.form.taps() * w.left_step.max(w.right_step);
+    let kernel = w.kernel();
     let [big, small] = if w.joined { [w.inputs, w.outputs] } else { [w.outputs, w.inputs] };
     let filter = format!("HWIO {}", list(&[kernel, kernel, big, small]));
     [image(w.images, w.left, w.inputs), image(w.images, w.right, w.outputs), filter]

@@ -1,13 +1,15 @@
 //! Winograd's minimal filtering (Winograd 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016): which
 //! convolutions are computed by it, and how they fall into stride-1 correlations with filters of 2x2 to 4x4 taps.
 //!
-//! A convolution of stride `s` with a filter of `s*r` taps along each axis is `s*s` correlations with `r` taps: one for each position of the
-//! big image modulo the stride. Where the small image is the result they add up, where the big one is each gives its own positions. All
-//! three roles are made of the same parts.
+//! A convolution of stride `s` is `s*s` correlations: one for each position of the big image modulo the stride, which sees every `s`-th tap
+//! of the filter. Where the small image is the result they add up, where the big one is each gives its own positions. All three roles are
+//! made of the same parts. Where `s` divides the filter's side all parts have `r` taps along each axis; else some have `r - 1`, which are
+//! computed as `r` of which the last is 0: then the product at infinity, the last tap's with the last input, is left out.
 
 use super::Target;
 use super::tiles::axis_phase;
 use crate::graph::{Conv, Graph, Op, Role, Value};
+use std::ops::Range;
 
 /// `F(m x m, r x r)`: so many results and taps along each axis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -45,7 +47,12 @@ impl Form {
 
     /// Products along an axis.
     pub const fn points(self) -> usize {
-        self.results() + self.taps() - 1
+        self.points_of(self.taps())
+    }
+
+    /// Products along an axis on which a part has so many taps: all of the form's, or one less.
+    pub const fn points_of(self, taps: usize) -> usize {
+        self.results() + taps - 1
     }
 
     /// Products of a tile.
@@ -78,8 +85,17 @@ pub struct Part {
     pub to: [usize; 2],
     /// Rows and columns of the result.
     pub grid: [usize; 2],
+    /// Taps along each axis: all that the form has, or one less.
+    pub along: [usize; 2],
     /// First element of the filter at each tap, row by row.
     pub taps: Vec<usize>,
+}
+
+impl Part {
+    /// Products along each axis of a tile.
+    pub fn points(&self, form: Form) -> [usize; 2] {
+        self.along.map(|taps| form.points_of(taps))
+    }
 }
 
 /// A convolution in parts.
@@ -89,7 +105,7 @@ pub struct Winograd {
     pub form: Form,
     /// Order of the work.
     pub order: Order,
-    /// The correlations.
+    /// The correlations, so ordered that those that have a product of the form are neighbours.
     pub parts: Vec<Part>,
     /// Whether the parts add up in one result.
     pub joined: bool,
@@ -145,33 +161,36 @@ impl Winograd {
             return None;
         }
         let (k, s) = (c.kernel[0], c.stride[0]);
-        let taps = k / s;
-        if k % s != 0 || !(2..=4).contains(&taps) || inputs.min(outputs) < FEWEST_CHANNELS {
+        let taps = k.div_ceil(s);
+        if !(2..=4).contains(&taps) || inputs.min(outputs) < FEWEST_CHANNELS {
             return None;
         }
         let filter = |y: usize, x: usize| (y * k + x) * inputs * outputs;
-        let strided = |qy: usize, qx: usize| Part {
-            from: [qy, qx],
-            to: [0, 0],
-            grid: c.small,
-            taps: (0..taps * taps).map(|t| filter(s * (t / taps) + qy, s * (t % taps) + qx)).collect(),
+        let part = |from: [usize; 2], to: [usize; 2], grid: [usize; 2], [ty, tx]: [Vec<usize>; 2]| Part {
+            from,
+            to,
+            grid,
+            along: [ty.len(), tx.len()],
+            taps: ty.iter().flat_map(|&y| tx.iter().map(move |&x| filter(y, x))).collect(),
         };
+        let strided = |qy: usize, qx: usize| part([qy, qx], [0, 0], c.small, [qy, qx].map(|q| (q..k).step_by(s).collect()));
         let spread = |py: usize, px: usize| {
             let ((ty, y), (tx, x)) = (axis_phase(c, 0, py), axis_phase(c, 1, px));
-            Part {
-                from: [y, x],
-                to: [py, px],
-                grid: [(c.big[0] - py).div_ceil(s), (c.big[1] - px).div_ceil(s)],
-                taps: ty.iter().flat_map(|&y| tx.iter().map(move |&x| filter(y, x))).collect(),
-            }
+            part([y, x], [py, px], [(c.big[0] - py).div_ceil(s), (c.big[1] - px).div_ceil(s)], [ty, tx])
         };
         let big = c.role == Role::InputGrad;
         if big && c.big.iter().any(|&n| n < s) {
             return None;
         }
-        let parts: Vec<Part> = (0..s * s).map(|q| if big { spread(q / s, q % s) } else { strided(q / s, q % s) }).collect();
+        let mut parts: Vec<Part> = (0..s * s).map(|q| if big { spread(q / s, q % s) } else { strided(q / s, q % s) }).collect();
+        parts.sort_by_key(|p| match p.along.map(|n| n == taps) {
+            [true, false] => 0,
+            [true, true] => 1,
+            [false, true] => 2,
+            [false, false] => 3,
+        });
         let grid = [0, 1].map(|i| parts.iter().map(|p| p.grid[i]).max().unwrap_or(0));
-        let form = Form::best(taps, grid)?;
+        let form = Form::best(k, s, grid)?;
         let tiles = grid.map(|n| n.div_ceil(form.results()));
         let all = tiles[0] * tiles[1] * images;
         if all < FEWEST_TILES {
@@ -212,9 +231,25 @@ impl Winograd {
         self.tiles[0] * self.tiles[1]
     }
 
+    /// The filter's side.
+    pub fn kernel(&self) -> usize {
+        self.parts.iter().map(|p| p.taps.len()).sum::<usize>().isqrt()
+    }
+
     /// Parts that add up in one result.
     pub fn group(&self) -> usize {
         if self.joined { self.parts.len() } else { 1 }
+    }
+
+    /// The parts of the group that starts with part `first` that have product `f` of the form, counted from `first`.
+    pub fn having(&self, first: usize, f: usize) -> Range<usize> {
+        let (n, group) = (self.form.points(), &self.parts[first..first + self.group()]);
+        let has = |p: &Part| {
+            let [rows, columns] = p.points(self.form);
+            f / n < rows && f % n < columns
+        };
+        let start = group.iter().position(has).unwrap_or(group.len());
+        start..start + group[start..].iter().take_while(|p| has(p)).count()
     }
 
     /// Operations of direct computation, a product and a sum counting one each.
@@ -249,11 +284,15 @@ impl Winograd {
 }
 
 impl Form {
-    /// The form for so many taps that needs fewest products on a grid; `None` where none needs much fewer than direct computation.
-    fn best(taps: usize, grid: [usize; 2]) -> Option<Form> {
-        let direct = (grid[0] * grid[1] * taps * taps) as f64;
-        let gain = |f: &Form| direct / (grid.iter().map(|n| n.div_ceil(f.results())).product::<usize>() * f.products()) as f64;
+    /// The form that needs fewest products for a filter of side `k` with stride `s` on a grid; `None` where none needs much fewer than
+    /// direct computation.
+    fn best(k: usize, s: usize, grid: [usize; 2]) -> Option<Form> {
+        let direct = (grid[0] * grid[1] * k * k) as f64;
+        // Along an axis the `s` parts have `k` taps together, and each tap after the first is one product more than results.
+        let products = |f: &Form| (s * (f.results() - 1) + k).pow(2);
+        let gain = |f: &Form| direct / (grid.iter().map(|n| n.div_ceil(f.results())).product::<usize>() * products(f)) as f64;
         let forms = [Form::F42, Form::F22, Form::F43, Form::F23, Form::F34];
-        forms.into_iter().filter(|f| f.taps() == taps).max_by(|a, b| gain(a).total_cmp(&gain(b))).filter(|f| gain(f) >= GAIN)
+        let fits = |f: &Form| f.taps() == k.div_ceil(s);
+        forms.into_iter().filter(fits).max_by(|a, b| gain(a).total_cmp(&gain(b))).filter(|f| gain(f) >= GAIN)
     }
 }

@@ -13,7 +13,7 @@ pub use tasks::{WinogradTask, transform_tasks, winograd_tasks};
 
 use super::ahead::{Ahead, ask};
 use super::product::{Line, Product, multiply, scratch};
-use super::{MicroKernel, together};
+use super::{MicroKernel, Transpose, together};
 use crate::schedule::winograd::{Order, Part, Winograd};
 use routines::{Places, Routines, routines};
 use std::mem::MaybeUninit;
@@ -101,22 +101,34 @@ pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTa
     }
 }
 
-/// Copies a block of `SIDE x SIDE` filters, whose rows are `row` apart, tap by tap. The taps of one filter are often a power of two apart:
-/// more of them than a set of the cache has room for. Rows of one tap are not, and many of them can be on their way at once.
+/// Copies a block of `SIDE x SIDE` filters, whose rows are `row` apart, tap by tap; `turn`, where there is one, transposes squares of eight. The
+/// taps of one filter are often a power of two apart: more of them than a set of the cache has room for. Rows of one tap are not, and many
+/// of them can be on their way at once.
 ///
 /// # Safety
-/// The filters have these taps, and `block` has room for them.
-unsafe fn copy_block(filter: *const f32, taps: &[usize], row: usize, block: *mut f32) {
+/// The filters have these taps, and `block` has room for them; the CPU can run `turn`.
+unsafe fn copy_block(
+    routines: &Routines,
+    filter: *const f32,
+    taps: &[usize],
+    row: usize,
+    turn: Option<Transpose>,
+    block: *mut f32,
+) {
     for (t, &tap) in taps.iter().enumerate() {
-        let later = taps.get(t + 2).filter(|_| t + 2 >= TAPS_AHEAD);
-        for i in 0..SIDE {
-            if let Some(later) = later {
-                ask(filter.wrapping_add(later + i * row));
-            }
-            // SAFETY: passed on from the caller.
-            unsafe {
-                let line = filter.add(tap + i * row).cast::<[f32; SIDE]>().read_unaligned();
-                block.add((t * SIDE + i) * SIDE).cast::<[f32; SIDE]>().write(line);
+        if let Some(later) = taps.get(t + 2).filter(|_| t + 2 >= TAPS_AHEAD) {
+            (0..SIDE).for_each(|i| ask(filter.wrapping_add(later + i * row)));
+        }
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let (from, to) = (filter.add(tap), block.add(t * SIDE * SIDE));
+            match turn {
+                Some(turn) => {
+                    for (y, x) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+                        turn(from.add(y * row + x), row, to.add(x * SIDE + y), SIDE);
+                    }
+                }
+                None => (routines.lines)(from, row, to),
             }
         }
     }
@@ -151,6 +163,12 @@ impl<'w> Work<'w> {
         most.min(self.w.inputs)
     }
 
+    /// The products that a part has.
+    fn of(&self, part: usize) -> impl Iterator<Item = usize> + Clone + use<> {
+        let (n, [rows, columns]) = (self.w.form.points(), self.w.parts[part].points(self.w.form));
+        (0..rows).flat_map(move |i| (0..columns).map(move |j| i * n + j))
+    }
+
     /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
     fn filter_place(&self, part: usize, product: usize, panel: usize) -> usize {
         let (w, panels) = (self.w, self.w.outputs / self.kernel.columns);
@@ -178,15 +196,17 @@ impl<'w> Work<'w> {
     /// # Safety
     /// As [`transform`]; `to` has room for the inputs.
     unsafe fn panel(&self, filter: *const f32, part: usize, panel: usize, inputs: Range<usize>, to: *mut f32, step: usize) {
-        let (w, width, taps) = (self.w, self.kernel.columns, &self.w.parts[part].taps);
+        let (w, width, Part { taps, along, .. }) = (self.w, self.kernel.columns, &self.w.parts[part]);
         // Rows of a block are inputs or outputs, whichever are no neighbours in memory.
         let row = w.filter_input.max(w.filter_output);
-        // Of both only what was written is read.
+        // Only what was written is read.
         let mut block = [const { MaybeUninit::<Line>::uninit() }; TAPS * SIDE];
-        let mut turned = [const { MaybeUninit::<Line>::uninit() }; MOST * MOST * 8];
-        let (block, turned) = (block.as_mut_ptr().cast::<f32>(), turned.as_mut_ptr().cast::<f32>());
+        let block = block.as_mut_ptr().cast::<f32>();
         let places: [usize; TAPS] = std::array::from_fn(|t| t * SIDE * SIDE);
         let places = &places[..taps.len()];
+        // Outputs that are no neighbours are made so.
+        let turn = if w.filter_output == 1 { None } else { self.kernel.transpose };
+        debug_assert!(w.filter_output == 1 || turn.is_some(), "kernels with wide vectors transpose");
         let at = |c: usize, o: usize| filter.wrapping_add(c * w.filter_input + (panel * width + o) * w.filter_output);
         for (c, o) in inputs.clone().step_by(SIDE).flat_map(|c| (0..width).step_by(SIDE).map(move |o| (c, o))) {
             // What is asked for is never read: it may lie past the end.
@@ -195,26 +215,10 @@ impl<'w> Work<'w> {
             // SAFETY: inputs and outputs are those of the filter; `to` has room for them.
             unsafe {
                 let to = to.add((c - inputs.start) * width + o);
-                copy_block(at(c, o), taps, row, block);
-                if w.filter_output == 1 {
-                    for i in 0..SIDE {
-                        soon(i);
-                        (self.routines.filter)(block.add(i * SIDE), places, SIDE, to.add(i * width), step);
-                    }
-                    continue;
-                }
-                // Eight outputs at a time are transformed and then turned.
-                let Some(square) = self.kernel.transpose else { unreachable!("kernels with wide vectors transpose") };
-                for first in (0..SIDE).step_by(8) {
-                    for i in first..first + 8 {
-                        soon(i);
-                        (self.routines.filter)(block.add(i * SIDE), places, SIDE, turned.add((i - first) * SIDE), 8 * SIDE);
-                    }
-                    for f in 0..self.products {
-                        for half in (0..SIDE).step_by(8) {
-                            square(turned.add(f * 8 * SIDE + half), SIDE, to.add(f * step + half * width + first), width);
-                        }
-                    }
+                copy_block(&self.routines, at(c, o), taps, row, turn, block);
+                for i in 0..SIDE {
+                    soon(i);
+                    (self.routines.filter)(block.add(i * SIDE), places, *along, SIDE, to.add(i * width), step);
                 }
             }
         }
@@ -270,7 +274,7 @@ impl<'w> Work<'w> {
                 }
             }
             // SAFETY: the places have the channels, and `to` has room for the tile.
-            unsafe { (self.routines.image)(&places, channels.len(), to.add(x * tile), step) };
+            unsafe { (self.routines.image)(&places, part.points(w.form), channels.len(), to.add(x * tile), step) };
         }
     }
 
@@ -353,7 +357,8 @@ impl<'w> Work<'w> {
                         // SAFETY: the results that are valid lie inside the image.
                         unsafe {
                             let to = c.add(pixel * w.outputs + channels.start);
-                            (self.routines.result)(from.add(number * tile), step, channels.len(), to, steps, valid);
+                            let points = if w.joined { [w.form.points(); 2] } else { part.points(w.form) };
+                            (self.routines.result)(from.add(number * tile), step, points, channels.len(), to, steps, valid);
                         }
                     }
                     number += 1;
@@ -375,7 +380,6 @@ impl<'w> Work<'w> {
         let most = (HELD / (self.products * tiles * width)).max(1).next_multiple_of(across).min(task.panels.len());
         let held_tile = most * width + APART;
         let held_step = tiles * held_tile + APART;
-        let asks = tiles.div_ceil(self.kernel.rows) * self.kernel.asks(group, w.inputs);
         // Of a panel: parts that add up are neighbours, and so are panels.
         let filters = group * w.inputs * width;
         scratch([self.products * step, self.products * held_step], |[v, held]| {
@@ -392,22 +396,30 @@ impl<'w> Work<'w> {
                 }
                 for panels in (task.panels.start..task.panels.end).step_by(most) {
                     let panels = panels..(panels + most).min(task.panels.end);
-                    for f in 0..self.products {
-                        let mut tiles_ahead = match f + 1 < self.products {
-                            true => {
+                    // Each product that some of the parts have, with the one after it.
+                    let all = (0..self.products).map(|f| (f, w.having(first, f))).filter(|(_, having)| !having.is_empty());
+                    for ((f, having), later) in all.clone().zip(all.clone().skip(1).map(Some).chain([None])) {
+                        let asks = tiles.div_ceil(self.kernel.rows) * self.kernel.asks(having.len(), w.inputs);
+                        let mut tiles_ahead = match &later {
+                            Some((f, having)) => {
                                 let times = asks * panels.len().div_ceil(across);
-                                Ahead::new(v.wrapping_add((f + 1) * step), 1, 0, group * part_len, times)
+                                let from = v.wrapping_add(f * step + having.start * part_len);
+                                Ahead::new(from, 1, 0, having.len() * part_len, times)
                             }
-                            false => Ahead::NOTHING,
+                            None => Ahead::NOTHING,
                         };
                         for some in together(panels.clone(), across) {
-                            let next = if some.end < panels.end { (f, some.end) } else { (f + 1, panels.start) };
-                            let filters_ahead = match next.0 < self.products {
-                                true => {
-                                    let from = u.wrapping_add(self.filter_place(first, next.0, next.1));
-                                    Ahead::new(from, 1, 0, some.len() * filters, asks)
+                            let next = match &later {
+                                _ if some.end < panels.end => Some((f, &having, some.end)),
+                                Some((f, having)) => Some((*f, having, panels.start)),
+                                None => None,
+                            };
+                            let filters_ahead = match next {
+                                Some((f, having, panel)) => {
+                                    let from = u.wrapping_add(self.filter_place(first + having.start, f, panel));
+                                    Ahead::new(from, some.len(), filters, having.len() * w.inputs * width, asks)
                                 }
-                                false => Ahead::NOTHING,
+                                None => Ahead::NOTHING,
                             };
                             let mut ahead = [tiles_ahead, filters_ahead];
                             // SAFETY: the memory holds the transformed tiles and has room for the products.
@@ -416,14 +428,14 @@ impl<'w> Work<'w> {
                                     self.kernel,
                                     &Product {
                                         rows: tiles,
-                                        a: v.add(f * step),
+                                        a: v.add(f * step + having.start * part_len),
                                         a_row: tile,
                                         a_step: 1,
                                         a_segment: part_len,
-                                        segments: group,
+                                        segments: having.len(),
                                         k: w.inputs,
                                         panels: some.len(),
-                                        b: u.add(self.filter_place(first, f, some.start)),
+                                        b: u.add(self.filter_place(first + having.start, f, some.start)),
                                         b_panel: filters,
                                         c: held.add(f * held_step + (some.start - panels.start) * width),
                                         c_row: held_tile,
@@ -474,7 +486,8 @@ impl<'w> Work<'w> {
                             false => (a.wrapping_add(q * self.products * tiles * w.inputs + tiles * c), tiles * w.inputs),
                         };
                         let across = self.kernel.across();
-                        for (f, some) in (0..self.products).flat_map(|f| together(0..panels, across).map(move |s| (f, s))) {
+                        for (f, some) in self.of(q).flat_map(|f| together(0..panels, across).map(move |s| (f, s))) {
+                            let before = q > first + w.having(first, f).start;
                             // SAFETY: the memory has room for all products.
                             unsafe {
                                 multiply(
@@ -493,7 +506,7 @@ impl<'w> Work<'w> {
                                         c: held.add(some.start * held_panel + f * held_step),
                                         c_row: width,
                                         c_panel: held_panel,
-                                        accumulate: q > first || c > 0,
+                                        accumulate: before || c > 0,
                                     },
                                     &mut [],
                                 );
@@ -531,7 +544,7 @@ impl<'w> Work<'w> {
                 let some = first..(first + rows_at_once).min(rows);
                 // SAFETY: the memory has room for so many tiles.
                 unsafe { self.image_rows(a, &w.parts[part], some.clone(), inputs.clone(), v, step) };
-                for f in 0..self.products {
+                for f in self.of(part) {
                     for at in together(0..panels, self.kernel.across()) {
                         let place =
                             |f: usize, n: usize| ((f * (w.outputs / width) + task.panels.start + n) * all + first * row) * width;
@@ -578,7 +591,8 @@ impl<'w> Work<'w> {
                 // SAFETY: the products of one input, and its place in the filter.
                 unsafe {
                     let (from, to) = (held.add(n * held_row), c.add(channel));
-                    (self.routines.filter_gradient)(from, held_step, panels * width, to, &w.parts[part].taps);
+                    let Part { taps, along, .. } = &w.parts[part];
+                    (self.routines.filter_gradient)(from, held_step, panels * width, to, taps, *along);
                 }
             }
         });

@@ -1,6 +1,7 @@
 //! The transforms of whole tiles, for every form and width of vectors.
 
 use super::super::product::Line;
+use super::SIDE;
 use super::lanes::{Eight, Lanes, Sixteen};
 use super::transforms::{F22, F23, F34, F42, F43, MOST, Transforms};
 use crate::schedule::winograd::Form;
@@ -9,21 +10,24 @@ use crate::schedule::winograd::Form;
 pub type Places = [[*const f32; MOST]; MOST];
 
 /// The transforms of one form. Channels are a multiple of the vectors' width; `step` is the distance between the values of successive
-/// products in memory.
+/// products in memory. Of a part that has fewer `points` along an axis than the form, or fewer taps `along` it, the last product is neither
+/// read nor written.
 #[derive(Clone, Copy)]
 pub struct Routines {
-    /// Inputs of a tile to products: `(places, channels, to, step)`.
-    pub image: unsafe fn(&Places, usize, *mut f32, usize),
+    /// Inputs of a tile to products: `(places, points, channels, to, step)`.
+    pub image: unsafe fn(&Places, [usize; 2], usize, *mut f32, usize),
     /// Products to the results of a tile, of which those in `valid` rows and columns are written:
-    /// `(from, step, channels, to, [step of rows, step of columns], valid)`.
-    pub result: unsafe fn(*const f32, usize, usize, *mut f32, [usize; 2], [usize; 2]),
+    /// `(from, step, points, channels, to, [step of rows, step of columns], valid)`.
+    pub result: unsafe fn(*const f32, usize, [usize; 2], usize, *mut f32, [usize; 2], [usize; 2]),
     /// Gradients of the results of a tile, 0 outside `valid` rows and columns, to products in panels of `width`:
     /// `(from, [step of rows, step of columns], valid, channels, to, [step, width, step of panels], past the caches)`.
     pub gradient: unsafe fn(*const f32, [usize; 2], [usize; 2], usize, *mut f32, [usize; 3], bool),
-    /// Taps to products: `(filter, taps, channels, to, step)`.
-    pub filter: unsafe fn(*const f32, &[usize], usize, *mut f32, usize),
-    /// Products to gradients of taps: `(from, step, channels, filter, taps)`.
-    pub filter_gradient: unsafe fn(*const f32, usize, usize, *mut f32, &[usize]),
+    /// Copies `SIDE` lines of as many numbers to neighbours: `(from, step of lines, to)`.
+    pub lines: unsafe fn(*const f32, usize, *mut f32),
+    /// Taps to products: `(filter, taps, along, channels, to, step)`.
+    pub filter: unsafe fn(*const f32, &[usize], [usize; 2], usize, *mut f32, usize),
+    /// Products to gradients of taps: `(from, step, channels, filter, taps, along)`.
+    pub filter_gradient: unsafe fn(*const f32, usize, usize, *mut f32, &[usize], [usize; 2]),
 }
 
 /// The routines of `form`, where vectors have `width` numbers.
@@ -49,18 +53,42 @@ macro_rules! compiled {
         mod $name {
             use super::*;
 
-            pub const ALL: Routines = Routines { image, result, gradient, filter, filter_gradient };
+            pub const ALL: Routines = Routines { image, result, gradient, lines, filter, filter_gradient };
 
             #[target_feature(enable = $features)]
-            unsafe fn image(places: &Places, channels: usize, to: *mut f32, step: usize) {
+            unsafe fn lines(from: *const f32, step: usize, to: *mut f32) {
                 // SAFETY: passed on from the caller.
-                unsafe { super::image::<$form, $lanes>(places, channels, to, step) }
+                unsafe { super::lines::<$lanes>(from, step, to) }
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn result(from: *const f32, step: usize, channels: usize, to: *mut f32, steps: [usize; 2], valid: [usize; 2]) {
+            unsafe fn image(places: &Places, points: [usize; 2], channels: usize, to: *mut f32, step: usize) {
                 // SAFETY: passed on from the caller.
-                unsafe { super::result::<$form, $lanes>(from, step, channels, to, steps, valid) }
+                unsafe {
+                    match points == [<$form>::N; 2] {
+                        true => super::image::<$form, $lanes, true>(places, points, channels, to, step),
+                        false => super::image::<$form, $lanes, false>(places, points, channels, to, step),
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn result(
+                from: *const f32,
+                step: usize,
+                points: [usize; 2],
+                channels: usize,
+                to: *mut f32,
+                steps: [usize; 2],
+                valid: [usize; 2],
+            ) {
+                // SAFETY: passed on from the caller.
+                unsafe {
+                    match points == [<$form>::N; 2] {
+                        true => super::result::<$form, $lanes, true>(from, step, points, channels, to, steps, valid),
+                        false => super::result::<$form, $lanes, false>(from, step, points, channels, to, steps, valid),
+                    }
+                }
             }
 
             #[target_feature(enable = $features)]
@@ -78,15 +106,32 @@ macro_rules! compiled {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn filter(from: *const f32, taps: &[usize], channels: usize, to: *mut f32, step: usize) {
+            unsafe fn filter(from: *const f32, taps: &[usize], along: [usize; 2], channels: usize, to: *mut f32, step: usize) {
                 // SAFETY: passed on from the caller.
-                unsafe { super::filter::<$form, $lanes>(from, taps, channels, to, step) }
+                unsafe {
+                    match along == [<$form>::R; 2] {
+                        true => super::filter::<$form, $lanes, true>(from, taps, along, channels, to, step),
+                        false => super::filter::<$form, $lanes, false>(from, taps, along, channels, to, step),
+                    }
+                }
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn filter_gradient(from: *const f32, step: usize, channels: usize, to: *mut f32, taps: &[usize]) {
+            unsafe fn filter_gradient(
+                from: *const f32,
+                step: usize,
+                channels: usize,
+                to: *mut f32,
+                taps: &[usize],
+                along: [usize; 2],
+            ) {
                 // SAFETY: passed on from the caller.
-                unsafe { super::filter_gradient::<$form, $lanes>(from, step, channels, to, taps) }
+                unsafe {
+                    match along == [<$form>::R; 2] {
+                        true => super::filter_gradient::<$form, $lanes, true>(from, step, channels, to, taps, along),
+                        false => super::filter_gradient::<$form, $lanes, false>(from, step, channels, to, taps, along),
+                    }
+                }
             }
         }
     };
@@ -129,14 +174,22 @@ macro_rules! square {
 /// # Safety
 /// All addresses in `places` have `channels` numbers; `to` has room for every product.
 #[inline(always)]
-unsafe fn image<F: Transforms, V: Lanes>(places: &Places, channels: usize, to: *mut f32, step: usize) {
+unsafe fn image<F: Transforms, V: Lanes, const WHOLE: bool>(
+    places: &Places,
+    points: [usize; 2],
+    channels: usize,
+    to: *mut f32,
+    step: usize,
+) {
     for c in (0..channels).step_by(V::WIDTH) {
         // SAFETY: `c` is inside the channels.
         let all = square!(F::N, F::N, F::bt, |i, j| unsafe { V::load(places[i][j].add(c)) });
         for i in 0..F::N {
             for j in 0..F::N {
-                // SAFETY: one of the products.
-                unsafe { all[i][j].store(to.add((i * F::N + j) * step + c)) };
+                if WHOLE || i < points[0] && j < points[1] {
+                    // SAFETY: one of the products.
+                    unsafe { all[i][j].store(to.add((i * F::N + j) * step + c)) };
+                }
             }
         }
     }
@@ -145,17 +198,21 @@ unsafe fn image<F: Transforms, V: Lanes>(places: &Places, channels: usize, to: *
 /// # Safety
 /// `from` holds every product and `to` has the results that are valid.
 #[inline(always)]
-unsafe fn result<F: Transforms, V: Lanes>(
+unsafe fn result<F: Transforms, V: Lanes, const WHOLE: bool>(
     from: *const f32,
     step: usize,
+    points: [usize; 2],
     channels: usize,
     to: *mut f32,
     steps: [usize; 2],
     valid: [usize; 2],
 ) {
     for c in (0..channels).step_by(V::WIDTH) {
-        // SAFETY: one of the products.
-        let all = square!(F::N, F::M, F::at, |i, j| unsafe { V::load(from.add((i * F::N + j) * step + c)) });
+        let all = square!(F::N, F::M, F::at, |i, j| match WHOLE || i < points[0] && j < points[1] {
+            // SAFETY: one of the products.
+            true => unsafe { V::load(from.add((i * F::N + j) * step + c)) },
+            false => V::zero(),
+        });
         for i in 0..F::M {
             for j in 0..F::M {
                 if i < valid[0] && j < valid[1] {
@@ -211,16 +268,41 @@ unsafe fn gradient<F: Transforms, V: Lanes>(
 }
 
 /// # Safety
+/// The lines are readable, and `to` has room for them.
+#[inline(always)]
+unsafe fn lines<V: Lanes>(from: *const f32, step: usize, to: *mut f32) {
+    for i in 0..SIDE {
+        for c in (0..SIDE).step_by(V::WIDTH) {
+            // SAFETY: passed on from the caller.
+            unsafe { V::load(from.add(i * step + c)).store(to.add(i * SIDE + c)) };
+        }
+    }
+}
+
+/// # Safety
 /// The filter has `channels` numbers at each tap and `to` room for every product.
 #[inline(always)]
-unsafe fn filter<F: Transforms, V: Lanes>(from: *const f32, taps: &[usize], channels: usize, to: *mut f32, step: usize) {
+unsafe fn filter<F: Transforms, V: Lanes, const WHOLE: bool>(
+    from: *const f32,
+    taps: &[usize],
+    along: [usize; 2],
+    channels: usize,
+    to: *mut f32,
+    step: usize,
+) {
+    let points = along.map(|taps| F::M + taps - 1);
     for c in (0..channels).step_by(V::WIDTH) {
-        // SAFETY: a tap of the filter.
-        let all = square!(F::R, F::N, F::g, |i, j| unsafe { V::load(from.add(taps[i * F::R + j] + c)) });
+        let all = square!(F::R, F::N, F::g, |i, j| match WHOLE || i < along[0] && j < along[1] {
+            // SAFETY: a tap of the filter.
+            true => unsafe { V::load(from.add(taps[i * if WHOLE { F::R } else { along[1] } + j] + c)) },
+            false => V::zero(),
+        });
         for i in 0..F::N {
             for j in 0..F::N {
-                // SAFETY: one of the products.
-                unsafe { all[i][j].store(to.add((i * F::N + j) * step + c)) };
+                if WHOLE || i < points[0] && j < points[1] {
+                    // SAFETY: one of the products.
+                    unsafe { all[i][j].store(to.add((i * F::N + j) * step + c)) };
+                }
             }
         }
     }
@@ -229,14 +311,27 @@ unsafe fn filter<F: Transforms, V: Lanes>(from: *const f32, taps: &[usize], chan
 /// # Safety
 /// `from` holds every product, and the filter has `channels` numbers at each tap.
 #[inline(always)]
-unsafe fn filter_gradient<F: Transforms, V: Lanes>(from: *const f32, step: usize, channels: usize, to: *mut f32, taps: &[usize]) {
+unsafe fn filter_gradient<F: Transforms, V: Lanes, const WHOLE: bool>(
+    from: *const f32,
+    step: usize,
+    channels: usize,
+    to: *mut f32,
+    taps: &[usize],
+    along: [usize; 2],
+) {
+    let points = along.map(|taps| F::M + taps - 1);
     for c in (0..channels).step_by(V::WIDTH) {
-        // SAFETY: one of the products.
-        let all = square!(F::N, F::R, F::gt, |i, j| unsafe { V::load(from.add((i * F::N + j) * step + c)) });
+        let all = square!(F::N, F::R, F::gt, |i, j| match WHOLE || i < points[0] && j < points[1] {
+            // SAFETY: one of the products.
+            true => unsafe { V::load(from.add((i * F::N + j) * step + c)) },
+            false => V::zero(),
+        });
         for i in 0..F::R {
             for j in 0..F::R {
-                // SAFETY: a tap of the filter.
-                unsafe { all[i][j].store(to.add(taps[i * F::R + j] + c)) };
+                if WHOLE || i < along[0] && j < along[1] {
+                    // SAFETY: a tap of the filter.
+                    unsafe { all[i][j].store(to.add(taps[i * if WHOLE { F::R } else { along[1] } + j] + c)) };
+                }
             }
         }
     }
