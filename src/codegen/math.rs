@@ -181,6 +181,11 @@ pub trait Arithmetic {
         let e = self.from_int(exponent);
         let one = self.constant(1.0);
         let m = self.subtract(mantissa, one);
+        self.log_of_split(m, e)
+    }
+
+    /// `log(1 + m) + e*ln(2)`, where `1 + m` lies between the square roots of 1/2 and 2.
+    fn log_of_split(&mut self, m: Self::V, e: Self::V) -> Self::V {
         let square = self.multiply(m, m);
         let cube = self.multiply(square, m);
         let p = self.polynomial(&LOG, m);
@@ -193,15 +198,14 @@ pub trait Arithmetic {
         self.fma(e, ln2_high, sum)
     }
 
-    /// `log(1 + e)` for `0 <= e <= 1`; NaN of NaN, by way of what was lost.
-    fn log_1p_small(&mut self, e: Self::V) -> Self::V {
-        let one = self.constant(1.0);
-        let u = self.add(one, e);
-        let back = self.subtract(u, one);
-        let lost = self.subtract(e, back);
-        let fix = self.divide(lost, u);
-        let log = self.log_of_normal(u);
-        self.add(log, fix)
+    /// `log(1 + x)` for `0 <= x <= 1`: above the square root of 2, `1 + x` is halved, which is `1 + (x - 1)/2`, so that the sum need not be
+    /// rounded.
+    fn log_1p_small(&mut self, x: Self::V) -> Self::V {
+        let (most, half, minus) = (self.constant(std::f32::consts::SQRT_2 - 1.0), self.constant(0.5), self.constant(-0.5));
+        let halved = self.fma(x, half, minus);
+        let m = self.choose(Compare::Less, most, x, halved, x);
+        let e = self.truth(Compare::Less, most, x);
+        self.log_of_split(m, e)
     }
 
     /// `max(x, 0) + log1p(e^-|x|)`.

@@ -155,6 +155,8 @@ impl Arithmetic for Builder<'_> {
             // What the instructions are defined to give, not ordered numbers included.
             Compare::Greater if (a, b) == (left, right) => self.push(Op::Two(Two::Max, a, b)),
             Compare::Less if (a, b) == (left, right) => self.push(Op::Two(Two::Min, a, b)),
+            Compare::Greater if (a, b) == (right, left) => self.push(Op::Two(Two::Min, a, b)),
+            Compare::Less if (a, b) == (right, left) => self.push(Op::Two(Two::Max, a, b)),
             Compare::Less | Compare::LessEqual | Compare::Greater | Compare::Equal | Compare::NotEqual => {
                 self.push(Op::Choose(cc, left, right, a, b))
             }
