@@ -8,6 +8,7 @@ use ganc::build::{Layout, State, StateRole};
 use ganc::codegen::Host;
 use ganc::graph::{Binary, Builder, FeedId, Graph, Sink, Source, StateId, Unary};
 use ganc::runtime::{Executable, Memory, Team};
+use ganc::schedule::tiles::Zeros;
 use ganc::schedule::{self, Home, Kind, Plan};
 
 /// Rows, inputs and outputs of a layer.
@@ -28,6 +29,11 @@ const PATTERNS: [(&str, Pattern); 7] = [
     ("one dense column of two", |_, column, [_, columns]| column < columns / 2 && column % 2 == 0),
 ];
 
+/// Layers whose inputs may have zeros of their own: all rows pass over one group of panels and over several, over whole ones and not; over so
+/// many products as a mask has bits, and fewer and more; over so many that they are copied in two goes; halves of many examples.
+const WIDE: [[usize; 3]; 7] =
+    [[128, 400, 784], [70, 130, 100], [33, 257, 65], [300, 65, 130], [512, 128, 128], [9, 64, 64], [277, 72, 512]];
+
 /// How the input of a layer comes about.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Input {
@@ -36,6 +42,8 @@ enum Input {
     Columns,
     /// It is computed before.
     Computed,
+    /// What a condition chose, or 0.
+    Rectified,
 }
 
 /// A layer and a step of gradient descent.
@@ -52,6 +60,12 @@ fn layer([rows, inputs, outputs]: [usize; 3], input: Input) -> Graph {
             let one = b.input(Source::Feed(FeedId(2)), &[1, 1]);
             let one = b.broadcast(one, &[rows, inputs]);
             b.binary(Binary::Mul, x, one)
+        }
+        Input::Rectified => {
+            let x = b.input(Source::Feed(FeedId(0)), &[rows, inputs]);
+            let zero = b.constant(0.0, &[rows, inputs]);
+            let is_zero = b.binary(Binary::Eq, x, zero);
+            b.select(is_zero, zero, x)
         }
     };
     let d = b.input(Source::Feed(FeedId(1)), &[rows, outputs]);
@@ -94,7 +108,7 @@ fn run(sizes: [usize; 3], input: Input, x: &[f32], w: &[f32], host: &Host, threa
     program.states.push(State { name: "w".into(), shape, layout, panels: None, role: StateRole::History });
     let mut memory = Memory::new(&program);
     match input {
-        Input::Rows | Input::Computed => memory.feed_mut(FeedId(0)).copy_from_slice(x),
+        Input::Rows | Input::Computed | Input::Rectified => memory.feed_mut(FeedId(0)).copy_from_slice(x),
         Input::Columns => {
             let turned = memory.feed_mut(FeedId(0)).iter_mut().enumerate();
             turned.for_each(|(i, to)| *to = x[i % rows * inputs + i / rows]);
@@ -141,6 +155,24 @@ fn gaps_in_given_data_change_no_bit() {
                         "{sizes:?}, {name}, {input:?}, {threads} threads on {}",
                         host.kernel.name
                     );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn zeros_of_single_rows_change_no_bit() {
+    for host in hosts() {
+        for sizes in WIDE {
+            let w = numbers(2, sizes[1] * sizes[2]);
+            for (name, pattern) in PATTERNS {
+                let x = picture(pattern, sizes);
+                let whole = run(sizes, Input::Computed, &x, &w, &host, 1);
+                assert!(whole.y.iter().chain(&whole.w).all(|x| x.is_finite()));
+                for threads in [1, 3] {
+                    let found = run(sizes, Input::Rectified, &x, &w, &host, threads);
+                    assert!(found.bits() == whole.bits(), "{sizes:?}, {name}, {threads} threads on {}", host.kernel.name);
                 }
             }
         }
@@ -232,6 +264,28 @@ fn what_meets_only_zeros_is_not_computed() {
     }
 }
 
+/// As before: what is 0 in a row is left out of that row alone. Where there is little of it, all is computed.
+#[test]
+fn what_meets_zeros_of_a_row_is_not_computed() {
+    let sizes @ [rows, inputs, outputs] = WIDE[0];
+    let mut w = numbers(2, inputs * outputs);
+    w[..outputs].fill(f32::NAN);
+    for host in hosts() {
+        let plan = plan(sizes, Input::Rectified, &host);
+        let products = plan.kernels.iter().filter_map(|k| if let Kind::Tiles(t, _) = &k.kind { Some(t) } else { None });
+        assert_eq!(products.filter(|t| t.leaves_own_zeros_out()).count(), 2, "the layer and its gradient");
+        for (pattern, is_left) in [(PATTERNS[3].1, true), (|_, column, _| column == 0, false)] {
+            let x = picture(pattern, sizes);
+            let unknown = run(sizes, Input::Rectified, &x, &w, &host, 2).y.iter().filter(|y| y.is_nan()).count();
+            let wanted = match is_left && host.kernel.sparse.is_some() {
+                true => (0..rows).filter(|row| x[row * inputs] != 0.0).count(),
+                false => rows,
+            };
+            assert!(wanted > 0 && unknown == wanted * outputs, "{unknown} of {wanted} rows on {}", host.kernel.name);
+        }
+    }
+}
+
 #[test]
 fn the_gradient_of_weights_stays_with_its_tasks() {
     for host in hosts() {
@@ -240,6 +294,6 @@ fn the_gradient_of_weights_stays_with_its_tasks() {
         let (own, shared): (Vec<_>, Vec<_>) = products.partition(|t| plan.buffers[t.c.index()].home == Home::Task);
         assert_eq!(own.iter().map(|t| t.label.as_str()).collect::<Vec<_>>(), ["dot 784x128x48"]);
         assert_eq!(shared.iter().map(|t| t.label.as_str()).collect::<Vec<_>>(), ["dot 128x784x48"]);
-        assert!(own[0].given && shared[0].given);
+        assert!([own[0], shared[0]].iter().all(|t| t.zeros == Zeros::Shared));
     }
 }

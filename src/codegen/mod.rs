@@ -193,6 +193,7 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
         columns: tile::COLUMNS,
         run: vec![run.collect()],
         picked: None,
+        sparse: None,
         transpose: None,
         pause: None,
         pairs: false,

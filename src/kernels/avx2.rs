@@ -3,6 +3,7 @@
 
 pub(super) mod gaps;
 
+use super::sparse::half;
 use super::{MicroKernel, Tile, TileArgs};
 use std::arch::x86_64::{
     __m256, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps,
@@ -21,6 +22,7 @@ pub fn kernel() -> MicroKernel {
         columns: 16,
         run: vec![run],
         picked: Some(gaps::picked()),
+        sparse: Some(half::sparse()),
         transpose: Some(transpose),
         pause: None,
         pairs: false,

@@ -6,6 +6,7 @@
 
 mod gaps;
 
+use super::sparse::wide;
 use super::{MicroKernel, Tile, TileArgs, avx2};
 use std::arch::x86_64::{__m512, _mm512_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps};
 
@@ -31,6 +32,7 @@ pub fn kernel() -> MicroKernel {
         columns: COLUMNS,
         run,
         picked: Some(gaps::picked()),
+        sparse: Some(wide::sparse()),
         transpose: Some(avx2::transpose),
         pause: Some(PAUSE),
         pairs: true,

@@ -51,6 +51,8 @@ const FEW_TASKS: usize = 4;
 const CACHED: usize = 96 * 1024;
 /// Most rows of a task that copies its left operand.
 const COPIED_ROWS: usize = 96;
+/// The same where it leaves out the zeros of single rows: the more rows, the more often is a panel used that was copied for them.
+const SPARSE_ROWS: usize = 256;
 /// Fewest and most panels of such a task, where there is a choice.
 const FEW_COPIED_PANELS: usize = 8;
 const COPIED_PANELS: usize = 17;
@@ -83,19 +85,29 @@ impl TileJob {
     /// its columns.
     pub fn new(t: &Tiles, kernel: &MicroKernel, by_column: bool) -> TileJob {
         let panels = t.n.div_ceil(kernel.columns);
-        // Tasks own whole tiles, but for the last.
+        // Tasks own whole tiles, but for the last. What leaves out the zeros of single rows takes as many panels as it can at a time, and an even
+        // number of times.
         let across = kernel.across();
-        let columns =
-            |parts: usize| even(panels.div_ceil(across), parts).map(move |g| g.start * across..(g.end * across).min(panels));
+        let sparse = kernel.sparse.as_ref().filter(|_| t.leaves_own_zeros_out()).map(|s| s.run.len());
+        let columns = |parts: usize| -> Vec<Range<usize>> {
+            match sparse {
+                Some(most) => even(panels, parts.min(panels.div_ceil(most).next_multiple_of(2))).collect(),
+                None => {
+                    let tiles = even(panels.div_ceil(across), parts);
+                    tiles.map(|g| g.start * across..(g.end * across).min(panels)).collect()
+                }
+            }
+        };
         let read = t.packed_rows() * panels * kernel.columns;
         // The last panel takes as long as a full one.
         let flops = t.flops() / t.n * panels * kernel.columns;
-        let wanted = flops.div_ceil(TASK_FLOPS).max(read / TASK_READS).clamp(1, MOST_TASKS);
+        let most_tasks = if sparse.is_some() { ENOUGH_TASKS } else { MOST_TASKS };
+        let wanted = flops.div_ceil(TASK_FLOPS).max(read / TASK_READS).clamp(1, most_tasks);
         let rows = t.phases.iter().map(|p| p.ny).max().unwrap_or(0);
         let grid_rows = rows;
         let mut tasks = Vec::new();
         if t.pack.is_some() {
-            for panels in columns(2).flat_map(|half| ever_less(half, across)) {
+            for panels in columns(2).into_iter().flat_map(|half| ever_less(half, across)) {
                 tasks.push(Task { images: 0..1, phases: 0..1, rows: 0..rows, panels, grid_rows });
             }
             return TileJob { tasks };
@@ -104,7 +116,10 @@ impl TileJob {
             // Every task reads the whole right operand: few rows would make it wait for memory.
             let apart = if t.sum_images { 1 } else { t.images };
             let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len() * apart);
-            let row_parts = rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24)));
+            let row_parts = match sparse {
+                Some(_) => rows.div_ceil(SPARSE_ROWS).next_multiple_of(2),
+                None => rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24))),
+            };
             let parts = row_parts * t.phases.len() * apart;
             // Each copies what it reads, so that many narrow ones would copy the same; what a wide one makes and what follows it reads
             // should stay in cache.
@@ -154,8 +169,8 @@ impl TileJob {
             let row_ranges = || whole_tiles(rows, height, row_parts);
             let parts: Vec<(Range<usize>, Range<usize>)> = match t.updated {
                 // Who updates panels has multiplied by them.
-                true => columns(column_parts).flat_map(|p| row_ranges().map(move |r| (r, p.clone()))).collect(),
-                false => row_ranges().flat_map(|r| columns(column_parts).map(move |p| (r.clone(), p))).collect(),
+                true => columns(column_parts).into_iter().flat_map(|p| row_ranges().map(move |r| (r, p.clone()))).collect(),
+                false => row_ranges().flat_map(|r| columns(column_parts).into_iter().map(move |p| (r.clone(), p))).collect(),
             };
             for (rows, panels) in parts {
                 tasks.push(Task { images: 0..1, phases: phases.clone(), rows, panels, grid_rows });

@@ -7,6 +7,7 @@ use super::cut::Task;
 use super::gaps::Gaps;
 use super::pack::pack_some;
 use super::product::scratch;
+use super::sparse::{Columns, Rows, Sparse, turn};
 use super::{MOST_COLUMNS, MOST_ROWS, MicroKernel, Picked, TileArgs, together};
 use crate::schedule::tiles::{Pack, Phase, Tiles};
 use std::cell::RefCell;
@@ -58,6 +59,26 @@ fn most_rows(kernel: &MicroKernel, gaps: bool) -> usize {
     kernel.picked.as_ref().filter(|_| gaps).map_or(kernel.rows, |picked| picked.rows)
 }
 
+/// What leaves out the zeros of single rows, where it is worth looking for them.
+fn may_be_sparse<'k>(t: &Tiles, kernel: &'k MicroKernel) -> Option<&'k Sparse> {
+    kernel.sparse.as_ref().filter(|_| t.leaves_own_zeros_out())
+}
+
+/// The panels of a task, of which the rows from `from` on are to be multiplied by.
+fn columns_of(t: &Tiles, p: &Phase, task: &Task, width: usize, from: usize, at: Operands) -> Columns {
+    let (first, packed_rows) = (task.panels.start, t.packed_rows());
+    Columns {
+        b: at.b.wrapping_add((first * packed_rows + p.b_row + from) * width),
+        b_panel: packed_rows * width,
+        panels: task.panels.len(),
+        columns: (task.panels.len() * width).min(t.n - first * width),
+        c: at.c.wrapping_add(p.c + first * t.c_panel + task.rows.start * p.c_y),
+        c_row: p.c_y,
+        c_panel: t.c_panel,
+        accumulate: from > 0,
+    }
+}
+
 /// How often something is asked for in one task, roughly.
 pub fn asks(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
     let grid = |p: &Phase| (task.rows.end.min(p.ny) - task.rows.start.min(p.ny)) * p.nx;
@@ -105,6 +126,18 @@ unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, 
             // SAFETY: passed on from the caller.
             unsafe { copied(t, kernel, phase, task, at, &mut scratch, ahead) };
             continue;
+        }
+        if let Some(sparse) = may_be_sparse(t, kernel) {
+            let first = at.a.wrapping_add(t.a_offset + phase.a + task.rows.start * phase.a_y);
+            let rows = Rows { first, step: phase.a_y, count: task.rows.len(), len: phase.k };
+            let to = columns_of(t, phase, task, kernel.columns, 0, at);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                if sparse.pays(rows) {
+                    sparse.multiply(rows, to, ahead);
+                    continue;
+                }
+            }
         }
         let height = most_rows(kernel, gaps.is_some());
         let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(height);
@@ -259,12 +292,28 @@ unsafe fn copied(
     let image = task.images.start;
     let mut gaps = GAPS.take();
     COPY.with_borrow_mut(|copy| {
-        if copy.len() < tiles * tile_len {
-            copy.resize(tiles * tile_len, 0.0);
+        let room = (tiles * tile_len).max(rows.len() * (COPIED_DEPTH + COPY_SLACK));
+        if copy.len() < room {
+            copy.resize(room, 0.0);
         }
         let copy = copy.as_mut_ptr();
         for start in (0..depth).step_by(COPIED_DEPTH) {
             let some = start..(start + COPIED_DEPTH).min(depth);
+            if let Some(sparse) = may_be_sparse(t, kernel) {
+                let step = COPIED_DEPTH + COPY_SLACK;
+                let from = a.wrapping_add(t.a_offset + image * t.a_image + some.start * t.a_step + p.a + rows.start);
+                let all = Rows { first: copy, step, count: rows.len(), len: some.len() };
+                let (b, c) = (b.wrapping_add(image * t.b_image), c.wrapping_add(image * t.c_image));
+                let to = columns_of(t, p, task, width, start, Operands { a, b, c });
+                // SAFETY: the rows and `k` are those of the phase; the copy has room for them.
+                unsafe {
+                    turn(kernel, from, t.a_step, [rows.len(), some.len()], copy, step);
+                    if sparse.pays(all) {
+                        sparse.multiply(all, to, ahead);
+                        continue;
+                    }
+                }
+            }
             // SAFETY: the rows and `k` are those of the phase; the copy has room for them.
             unsafe { copy_left(t, p, image, rows.clone(), some.clone(), height, a, copy, tile_len) };
             gaps.start(some.len());

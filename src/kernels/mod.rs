@@ -12,10 +12,12 @@ mod border;
 mod cut;
 mod drive;
 mod gaps;
+mod lanes;
 mod narrow;
 mod pack;
 mod peak;
 mod product;
+mod sparse;
 mod thin;
 mod winograd;
 
@@ -29,6 +31,7 @@ pub use narrow::{NarrowTask, narrow_tasks, run_narrow};
 pub use pack::{pack_panels, pack_tasks};
 pub use peak::peak;
 pub use product::own_result;
+pub use sparse::Sparse;
 pub use thin::run_thin;
 pub use winograd::{WinogradTask, run_winograd, transform, transform_tasks, winograd_tasks};
 
@@ -133,6 +136,8 @@ pub struct MicroKernel {
     pub run: Vec<Vec<Tile>>,
     /// How it leaves out products, where it can.
     pub picked: Option<Picked>,
+    /// How it leaves out what is 0 in single rows, where it can.
+    pub sparse: Option<Sparse>,
     /// Transposes a block of 8x8: from rows `step` elements apart to rows `step` elements apart.
     pub transpose: Option<Transpose>,
     /// After so many products it asks for what will be needed next: many requests at once would have to wait for one another, and the products for

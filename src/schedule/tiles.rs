@@ -22,8 +22,8 @@ pub struct Tiles {
     pub pack: Option<Pack>,
     /// Whether the right operand is a state that lies in panels and that the plan also updates.
     pub updated: bool,
-    /// Whether the left operand of a matrix product is given from outside: data may have many zeros in the same places.
-    pub given: bool,
+    /// What is known of zeros in the left operand.
+    pub zeros: Zeros,
     /// Result.
     pub c: BufferId,
     /// Images (or matrices of a batch).
@@ -52,6 +52,17 @@ pub struct Tiles {
     pub shapes: [Shape; 3],
     /// What it computes, for reports.
     pub label: String,
+}
+
+/// What is known of zeros in the left operand of a matrix product.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Zeros {
+    /// Nothing.
+    Few,
+    /// It is given from outside: data may have many, in the same places of many rows.
+    Shared,
+    /// A rectifier, or the gradient through one, leaves many, each row in places of its own.
+    Own,
 }
 
 /// Rows that share their taps.
@@ -98,7 +109,14 @@ impl Tiles {
 
     /// Whether zeros that the rows of a tile share are left out, where the host's micro-kernel can.
     pub fn leaves_gaps_out(&self) -> bool {
-        self.given && (self.rows_are_neighbours() || (self.pack.is_some() || self.updated) && self.a_step == 1)
+        self.zeros == Zeros::Shared && (self.rows_are_neighbours() || (self.pack.is_some() || self.updated) && self.a_step == 1)
+    }
+
+    /// Whether zeros that single rows have are left out, where the host's micro-kernel can: where what is left of a row passes over enough
+    /// columns.
+    pub fn leaves_own_zeros_out(&self) -> bool {
+        let rows = self.rows_are_neighbours() || self.a_step == 1 && self.images == 1;
+        self.zeros == Zeros::Own && self.n >= FEWEST_COLUMNS && rows
     }
 
     /// Whether the result lies in panels, of this width.
@@ -112,6 +130,8 @@ impl Tiles {
     }
 }
 
+/// Fewest columns over which a row passes without its zeros.
+const FEWEST_COLUMNS: usize = 64;
 /// Most rows of a product whose tasks pack their panels themselves: each task multiplies all rows by its panels, so that none is packed
 /// twice, and is to have the rows in cache.
 const MOST_ROWS: usize = 192;

@@ -4,7 +4,6 @@
 //! stages of a task values lie in memory of the thread's own. Strides are a line longer than they need be, so that streams whose
 //! distance would be a power of two do not fall into the same set of the cache.
 
-mod lanes;
 mod routines;
 mod tasks;
 mod transforms;

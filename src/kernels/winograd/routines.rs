@@ -1,8 +1,8 @@
 //! The transforms of whole tiles, for every form and width of vectors.
 
+use super::super::lanes::{Eight, Lanes, Sixteen};
 use super::super::product::Line;
 use super::SIDE;
-use super::lanes::{Eight, Lanes, Sixteen};
 use super::transforms::{F22, F23, F34, F42, F43, MOST, Transforms};
 use crate::schedule::winograd::Form;
 

@@ -4,7 +4,7 @@
 //! adjoint, `dg = GT [(A dy) * (BT d)]`. Along two axes each transform is applied to the columns and then to the rows. Points of
 //! interpolation: 0, 1, -1, 2, -2 and infinity, in this order as far as needed.
 
-use super::lanes::Lanes;
+use super::super::lanes::Lanes;
 
 /// Most products along an axis.
 pub const MOST: usize = 6;

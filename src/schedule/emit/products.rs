@@ -9,7 +9,7 @@ use crate::schedule::narrow::{Narrow, NarrowJob};
 use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use crate::schedule::panels::Panels;
 use crate::schedule::thin::{Thin, ThinJob};
-use crate::schedule::tiles::{self, Pack, Phase, Tiles};
+use crate::schedule::tiles::{self, Pack, Phase, Tiles, Zeros};
 use crate::schedule::views::{Views, contiguous};
 use crate::schedule::winograd::{Order, Winograd};
 use crate::schedule::{BufferId, Filtering, Home, Kind, Split, Transform, updates};
@@ -411,7 +411,11 @@ impl Emitter<'_> {
             b,
             pack,
             updated: ready && updates(self.graph).next().is_some(),
-            given: matches!(self.buffers[a.index()].home, Home::Feed(_)),
+            zeros: match self.buffers[a.index()].home {
+                Home::Feed(_) => Zeros::Shared,
+                _made if is_rectified(self.graph, node.args[0]) => Zeros::Own,
+                _made => Zeros::Few,
+            },
             c: self.home(v),
             images: batch,
             a_image: if r == 3 { strides[0] } else { 0 },
@@ -461,7 +465,7 @@ impl Emitter<'_> {
             b,
             pack: None,
             updated: false,
-            given: false,
+            zeros: Zeros::Few,
             c: self.home(v),
             images,
             a_image: image(first),
@@ -484,4 +488,26 @@ impl Emitter<'_> {
 fn conv_label(c: &Conv, inputs: usize, outputs: usize) -> String {
     let ([kh, kw], stride, [h, w]) = (c.kernel, c.stride[0], c.small);
     format!("{:?} {kh}x{kw} s{stride} {inputs}-{outputs} @{h}x{w}", c.role)
+}
+
+/// Whether `v` is 0 wherever some condition says so, as what a rectifier makes and the gradient through one are.
+fn is_rectified(graph: &Graph, v: Value) -> bool {
+    let node = graph.node(v);
+    match node.op {
+        Op::Reshape | Op::Transpose(_) => is_rectified(graph, node.args[0]),
+        Op::Select => node.args[1..].iter().any(|&a| matches!(graph.node(a).op, Op::Const(bits) if f32::from_bits(bits) == 0.0)),
+        Op::Input(_)
+        | Op::Const(_)
+        | Op::Literal(_)
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Broadcast
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat(_)
+        | Op::Reduce(..)
+        | Op::Dot { .. }
+        | Op::Conv(_)
+        | Op::Grad => false,
+    }
 }

@@ -1,9 +1,10 @@
 //! Vectors as wide as the CPU has them.
 
 use std::arch::x86_64::{
-    __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps, _mm256_stream_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps,
+    __m256, __m512, _CMP_NEQ_UQ, _mm256_add_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_movemask_ps,
+    _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm256_stream_ps, _mm256_sub_ps, _mm512_add_ps,
+    _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _mm512_stream_ps, _mm512_sub_ps,
 };
 
 /// A vector of numbers. Only for code that runs where the CPU has such vectors: whoever names a type of this trait vouches for it.
@@ -31,10 +32,12 @@ pub trait Lanes: Copy {
     fn times(self, factor: f32) -> Self;
     /// `self + other * factor`, rounded once.
     fn plus(self, other: Self, factor: f32) -> Self;
+    /// Which numbers are not 0, the first in the lowest bit.
+    fn not_zero(self) -> u32;
 }
 
 macro_rules! lanes {
-    ($name:ident, $vector:ty, $width:literal, $doc:literal, $zero:ident $load:ident $store:ident $stream:ident $add:ident $sub:ident $mul:ident $set:ident $fma:ident) => {
+    ($name:ident, $vector:ty, $width:literal, $doc:literal, $zero:ident $load:ident $store:ident $stream:ident $add:ident $sub:ident $mul:ident $set:ident $fma:ident, |$x:ident| $not_zero:expr) => {
         #[doc = $doc]
         #[derive(Clone, Copy)]
         pub struct $name($vector);
@@ -81,11 +84,19 @@ macro_rules! lanes {
                 // SAFETY: the CPU has such vectors.
                 Self(unsafe { $fma(other.0, $set(factor), self.0) })
             }
+            #[inline(always)]
+            fn not_zero(self) -> u32 {
+                let $x = self.0;
+                // SAFETY: the CPU has such vectors.
+                unsafe { $not_zero }
+            }
         }
     };
 }
 
 lanes!(Eight, __m256, 8, "Eight numbers, with AVX2 and FMA.",
-    _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_stream_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_set1_ps _mm256_fmadd_ps);
+    _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_stream_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_set1_ps _mm256_fmadd_ps,
+    |x| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps())) as u32);
 lanes!(Sixteen, __m512, 16, "Sixteen numbers, with AVX-512.",
-    _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_stream_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_set1_ps _mm512_fmadd_ps);
+    _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_stream_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_set1_ps _mm512_fmadd_ps,
+    |x| u32::from(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps())));
