@@ -51,8 +51,10 @@ const FEW_TASKS: usize = 4;
 const CACHED: usize = 96 * 1024;
 /// Most rows of a task that copies its left operand.
 const COPIED_ROWS: usize = 96;
-/// The same where it leaves out the zeros of single rows: the more rows, the more often is a panel used that was copied for them.
+/// The same where it leaves out the zeros of single rows, and the fewest rows of a task that does: the more they are, the more often is a panel
+/// used that was copied for them.
 const SPARSE_ROWS: usize = 256;
+const FEW_SPARSE_ROWS: usize = 64;
 /// Fewest and most panels of such a task, where there is a choice.
 const FEW_COPIED_PANELS: usize = 8;
 const COPIED_PANELS: usize = 17;
@@ -101,8 +103,7 @@ impl TileJob {
         let read = t.packed_rows() * panels * kernel.columns;
         // The last panel takes as long as a full one.
         let flops = t.flops() / t.n * panels * kernel.columns;
-        let most_tasks = if sparse.is_some() { ENOUGH_TASKS } else { MOST_TASKS };
-        let wanted = flops.div_ceil(TASK_FLOPS).max(read / TASK_READS).clamp(1, most_tasks);
+        let wanted = flops.div_ceil(TASK_FLOPS).max(read / TASK_READS).clamp(1, MOST_TASKS);
         let rows = t.phases.iter().map(|p| p.ny).max().unwrap_or(0);
         let grid_rows = rows;
         let mut tasks = Vec::new();
@@ -116,14 +117,14 @@ impl TileJob {
             // Every task reads the whole right operand: few rows would make it wait for memory.
             let apart = if t.sum_images { 1 } else { t.images };
             let few = wanted.min(ENOUGH_TASKS).div_ceil(t.phases.len() * apart);
-            let row_parts = match sparse {
-                Some(_) => rows.div_ceil(SPARSE_ROWS).next_multiple_of(2),
-                None => rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24))),
+            let (row_parts, most_copies) = match sparse {
+                Some(_) => (rows.div_ceil(SPARSE_ROWS).next_multiple_of(2), ENOUGH_TASKS),
+                None => (rows.div_ceil(COPIED_ROWS).max(few.min(rows.div_ceil(24))), 2 * ENOUGH_TASKS),
             };
             let parts = row_parts * t.phases.len() * apart;
             // Each copies what it reads, so that many narrow ones would copy the same; what a wide one makes and what follows it reads
             // should stay in cache.
-            let copies = wanted.min(2 * ENOUGH_TASKS).div_ceil(parts).max(panels.div_ceil(COPIED_PANELS));
+            let copies = wanted.min(most_copies).div_ceil(parts).max(panels.div_ceil(COPIED_PANELS));
             let most = panels.div_ceil(FEW_COPIED_PANELS);
             let panel_parts = if by_column { copies.min(wanted.div_ceil(parts)).min(most) } else { 1 };
             let images: Vec<Range<usize>> =
@@ -160,7 +161,12 @@ impl TileJob {
             // after are.
             let grid: usize = t.phases.iter().map(|p| p.ny * p.nx).max().unwrap_or(0);
             let most = if t.shapes[0].iter().product::<usize>() > CACHED { 4 } else { panels };
-            let most_rows = rows.div_ceil(if grid == rows { 12 } else { 1 });
+            let fewest_rows = match sparse {
+                Some(_) => FEW_SPARSE_ROWS,
+                None if grid == rows => 12,
+                None => 1,
+            };
+            let most_rows = rows.div_ceil(fewest_rows);
             let few = grid == rows && read <= HELD_PANELS && most_rows >= FEW_TASKS;
             let column_parts = if by_column && !few { wanted.min(panels).min(most) } else { 1 };
             let row_parts = (wanted / column_parts).min(most_rows).max(1);
