@@ -41,6 +41,16 @@ const CASES: &[Case] = &[
     Case(6, [15, 13], [64, 32], 4, 1, 1),
     Case(2, [15, 15], [32, 64], 4, 1, 1),
     Case(4, [7, 7], [512, 64], 4, 1, 1),
+    // Last tiles of every number of results in every form, along one axis and both; by image, with the last row in a task of its own or with
+    // others, by channel and in turn.
+    Case(1, [18, 19], [64, 64], 3, 1, 1),
+    Case(1, [17, 16], [256, 64], 3, 1, 1),
+    Case(1, [49, 47], [32, 32], 3, 1, 1),
+    Case(9, [18, 17], [32, 32], 3, 1, 1),
+    Case(1, [33, 31], [64, 64], 4, 2, 1),
+    Case(5, [10, 9], [64, 64], 4, 2, 1),
+    Case(6, [11, 4], [256, 256], 4, 2, 1),
+    Case(3, [10, 11], [256, 64], 4, 1, 1),
     // Strides that do not divide the filter's side: some parts have a tap less. By image, by channel and in turn, in every form; more than
     // two parts along an axis, of which one or two have all taps.
     Case(40, [8, 8], [64, 32], 3, 2, 1),
@@ -54,6 +64,9 @@ const CASES: &[Case] = &[
     Case(3, [8, 12], [64, 32], 5, 3, 1),
     Case(4, [8, 8], [32, 32], 7, 3, 2),
 ];
+
+/// Grids of which one side is a single last tile of one result; their filter gradients are computed directly.
+const LOW: &[Case] = &[Case(17, [1, 6], [64, 32], 4, 2, 1), Case(17, [2, 1], [64, 32], 3, 1, 1)];
 
 /// Results of few channels: in the forward direction the small image, in the other one the big image.
 const NARROW: &[(Role, Case)] = &[
@@ -167,8 +180,9 @@ fn every_order_and_form_agrees_with_the_interpreter() {
     let team = Team::new(2).expect("threads start");
     for host in hosts() {
         let mut seen = std::collections::BTreeSet::new();
-        for (i, case) in CASES.iter().enumerate() {
-            for role in [Role::Forward, Role::InputGrad, Role::FilterGrad] {
+        let all = CASES.iter().map(|case| (case, 3)).chain(LOW.iter().map(|case| (case, 2)));
+        for (i, (case, roles)) in all.enumerate() {
+            for role in [Role::Forward, Role::InputGrad, Role::FilterGrad].into_iter().take(roles) {
                 for followed in [false, true] {
                     let graph = case.graph(role, followed);
                     let used = chosen(&graph, &host);

@@ -5,6 +5,9 @@
 //! of the filter. Where the small image is the result they add up, where the big one is each gives its own positions. All three roles are
 //! made of the same parts. Where `s` divides the filter's side all parts have `r` taps along each axis; else some have `r - 1`, which are
 //! computed as `r` of which the last is 0: then the product at infinity, the last tap's with the last input, is left out.
+//!
+//! Where tiles do not cover a grid evenly the last ones along an axis have fewer results, and need as many fewer products: those at the first
+//! of the form's points, and at infinity. So filters are transformed as for all others.
 
 use super::Target;
 use super::tiles::axis_phase;
@@ -28,6 +31,7 @@ pub enum Form {
 
 impl Form {
     /// Results along an axis.
+    #[inline]
     pub const fn results(self) -> usize {
         match self {
             Form::F22 | Form::F23 => 2,
@@ -47,18 +51,40 @@ impl Form {
 
     /// Products along an axis.
     pub const fn points(self) -> usize {
-        self.points_of(self.taps())
-    }
-
-    /// Products along an axis on which a part has so many taps: all of the form's, or one less.
-    pub const fn points_of(self, taps: usize) -> usize {
-        self.results() + taps - 1
+        self.results() + self.taps() - 1
     }
 
     /// Products of a tile.
     pub const fn products(self) -> usize {
         self.points() * self.points()
     }
+}
+
+/// What a tile of a part has along an axis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// Results: as many as the form has, or fewer.
+    pub results: usize,
+    /// Taps: as many as the form has, or one less.
+    pub taps: usize,
+}
+
+impl Span {
+    /// Products that are needed.
+    pub fn points(self) -> usize {
+        if self.results == 0 { 0 } else { self.results + self.taps - 1 }
+    }
+
+    /// Whether product `i` of the form is needed.
+    pub fn has(self, form: Form, i: usize) -> bool {
+        let last = i + 1 == form.points();
+        self.results > 0 && (i < finite(self.results, form.taps()) || last && self.taps == form.taps())
+    }
+}
+
+/// Products at finite points that so many results need; there is one more where all taps are there.
+pub const fn finite(results: usize, taps: usize) -> usize {
+    results + taps - 2
 }
 
 /// In which order the work is done.
@@ -92,9 +118,18 @@ pub struct Part {
 }
 
 impl Part {
-    /// Products along each axis of a tile.
-    pub fn points(&self, form: Form) -> [usize; 2] {
-        self.along.map(|taps| form.points_of(taps))
+    /// What a tile has along both axes whose results are all there.
+    pub fn whole(&self, form: Form) -> [Span; 2] {
+        let span = |i: usize| Span { results: form.results(), taps: self.along[i] };
+        [span(0), span(1)]
+    }
+
+    /// What the tile of a row and a column has along both axes.
+    #[inline]
+    pub fn spans(&self, form: Form, at: [usize; 2]) -> [Span; 2] {
+        let most = form.results();
+        let span = |i: usize| Span { results: self.grid[i].saturating_sub(at[i] * most).min(most), taps: self.along[i] };
+        [span(0), span(1)]
     }
 }
 
@@ -190,7 +225,7 @@ impl Winograd {
             [false, false] => 3,
         });
         let grid = [0, 1].map(|i| parts.iter().map(|p| p.grid[i]).max().unwrap_or(0));
-        let form = Form::best(k, s, grid)?;
+        let form = Form::best(k, s, grid, c.role)?;
         let tiles = grid.map(|n| n.div_ceil(form.results()));
         let all = tiles[0] * tiles[1] * images;
         if all < FEWEST_TILES {
@@ -245,11 +280,24 @@ impl Winograd {
     pub fn having(&self, first: usize, f: usize) -> Range<usize> {
         let (n, group) = (self.form.points(), &self.parts[first..first + self.group()]);
         let has = |p: &Part| {
-            let [rows, columns] = p.points(self.form);
-            f / n < rows && f % n < columns
+            let [rows, columns] = p.whole(self.form);
+            rows.has(self.form, f / n) && columns.has(self.form, f % n)
         };
         let start = group.iter().position(has).unwrap_or(group.len());
         start..start + group[start..].iter().take_while(|p| has(p)).count()
+    }
+
+    /// Whether the last tile of some part has fewer results along each axis than others.
+    pub fn ends_short(&self) -> [bool; 2] {
+        [0, 1].map(|i| self.parts.iter().any(|p| p.grid[i] < self.tiles[i] * self.form.results()))
+    }
+
+    /// Products of a part in some rows of tiles of an image.
+    pub fn products(&self, part: usize, rows: Range<usize>) -> usize {
+        let points = |at: [usize; 2], axis: usize| self.parts[part].spans(self.form, at)[axis].points();
+        let down: usize = rows.map(|y| points([y, 0], 0)).sum();
+        let across: usize = (0..self.tiles[1]).map(|x| points([0, x], 1)).sum();
+        down * across
     }
 
     /// Operations of direct computation, a product and a sum counting one each.
@@ -285,12 +333,16 @@ impl Winograd {
 
 impl Form {
     /// The form that needs fewest products for a filter of side `k` with stride `s` on a grid; `None` where none needs much fewer than
-    /// direct computation.
-    fn best(k: usize, s: usize, grid: [usize; 2]) -> Option<Form> {
+    /// direct computation. Filter gradients take the last tiles as they take the others.
+    fn best(k: usize, s: usize, grid: [usize; 2], role: Role) -> Option<Form> {
         let direct = (grid[0] * grid[1] * k * k) as f64;
         // Along an axis the `s` parts have `k` taps together, and each tap after the first is one product more than results.
-        let products = |f: &Form| (s * (f.results() - 1) + k).pow(2);
-        let gain = |f: &Form| direct / (grid.iter().map(|n| n.div_ceil(f.results())).product::<usize>() * products(f)) as f64;
+        let products = |results: usize| if results == 0 { 0 } else { s * (results - 1) + k };
+        let along = |n: usize, most: usize| match role {
+            Role::Forward | Role::InputGrad => n / most * products(most) + products(n % most),
+            Role::FilterGrad => n.div_ceil(most) * products(most),
+        };
+        let gain = |f: &Form| direct / grid.iter().map(|&n| along(n, f.results())).product::<usize>() as f64;
         let forms = [Form::F42, Form::F22, Form::F43, Form::F23, Form::F34];
         let fits = |f: &Form| f.taps() == k.div_ceil(s);
         forms.into_iter().filter(fits).max_by(|a, b| gain(a).total_cmp(&gain(b))).filter(|f| gain(f) >= GAIN)

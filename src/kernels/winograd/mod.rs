@@ -6,6 +6,7 @@
 
 mod routines;
 mod tasks;
+mod tiling;
 mod transforms;
 
 pub use tasks::{WinogradTask, transform_tasks, winograd_tasks};
@@ -13,10 +14,11 @@ pub use tasks::{WinogradTask, transform_tasks, winograd_tasks};
 use super::ahead::{Ahead, ask};
 use super::product::{Line, Product, multiply, scratch};
 use super::{MicroKernel, Transpose, together};
-use crate::schedule::winograd::{Order, Part, Winograd};
+use crate::schedule::winograd::{Order, Part, Span, Winograd};
 use routines::{Places, Routines, routines};
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use tiling::Tiling;
 use transforms::MOST;
 
 /// Most taps of a filter.
@@ -50,6 +52,27 @@ struct Work<'w> {
     products: usize,
 }
 
+/// A product of a group of parts.
+struct Needed {
+    /// Which.
+    f: usize,
+    /// The parts that have it, counted from the first of the group.
+    having: Range<usize>,
+    /// The tiles that need it.
+    tiles: Range<usize>,
+}
+
+/// A row of tiles of a part.
+struct Row<'p, S, P> {
+    part: &'p Part,
+    /// Image, and row of tiles.
+    at: [usize; 2],
+    /// What the tile of a column has along both axes.
+    spans: S,
+    /// The place of the tile of a column.
+    place: P,
+}
+
 /// Runs one task of the stage before.
 ///
 /// # Safety
@@ -62,16 +85,16 @@ pub unsafe fn transform(w: &Winograd, kernel: &MicroKernel, source: *const f32, 
         match w.order {
             Order::ByImage => work.filters(source, target, task),
             Order::ByChannel => {
-                let (image, row) = (task / w.tiles[0], task % w.tiles[0]);
-                let all = w.images * w.tiles_of_image();
+                let at = [task / w.tiles[0], task % w.tiles[0]];
+                let (tiling, some) = (Tiling::all(w), work.inputs_at_once());
+                let all = tiling.len();
                 for (q, part) in w.parts.iter().enumerate() {
                     let to = target.add(q * work.products * all * w.inputs);
-                    let first = image * w.tiles_of_image() + row * w.tiles[1];
-                    let some = work.inputs_at_once();
                     for c in (0..w.inputs).step_by(some) {
                         let inputs = c..(c + some).min(w.inputs);
                         let (len, to) = (inputs.len(), to.add(all * c));
-                        work.image_row(source, part, [image, row], None, inputs, to.add(first * len), len, all * w.inputs);
+                        let row = Row { part, at, spans: |x| part.spans(w.form, [at[1], x]), place: |x| tiling.place(at, x) };
+                        work.image_row(source, &row, None, inputs, to, len, all * w.inputs);
                     }
                 }
             }
@@ -162,10 +185,18 @@ impl<'w> Work<'w> {
         most.min(self.w.inputs)
     }
 
+    /// The products of the group of parts that starts with part `first`.
+    fn needed(&self, tiling: &Tiling, first: usize) -> Vec<Needed> {
+        let all = (0..self.products).map(|f| (f, self.w.having(first, f))).filter(|(_, having)| !having.is_empty());
+        // Parts that add up have the same tiles.
+        all.map(|(f, having)| Needed { f, tiles: tiling.needing(&self.w.parts[first + having.start], f), having }).collect()
+    }
+
     /// The products that a part has.
     fn of(&self, part: usize) -> impl Iterator<Item = usize> + Clone + use<> {
-        let (n, [rows, columns]) = (self.w.form.points(), self.w.parts[part].points(self.w.form));
-        (0..rows).flat_map(move |i| (0..columns).map(move |j| i * n + j))
+        let (form, [rows, columns]) = (self.w.form, self.w.parts[part].whole(self.w.form));
+        let n = form.points();
+        (0..n * n).filter(move |f| rows.has(form, f / n) && columns.has(form, f % n))
     }
 
     /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
@@ -235,8 +266,8 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Transforms the tiles of row `row` of image `number`, `[product][tile][channel]`: `tile` between tiles and `step` between products.
-    /// Those of row and image `next` are asked for meanwhile.
+    /// Transforms a row of tiles, `[product][tile][channel]`: `tile` between tiles and `step` between products. Those of image and row `next`
+    /// are asked for meanwhile.
     ///
     /// # Safety
     /// As [`transform`]; `to` has room for the row.
@@ -244,8 +275,7 @@ impl<'w> Work<'w> {
     unsafe fn image_row(
         &self,
         image: *const f32,
-        part: &Part,
-        [number, row]: [usize; 2],
+        &Row { part, at: [number, row], ref spans, ref place }: &Row<impl Fn(usize) -> [Span; 2], impl Fn(usize) -> usize>,
         next: Option<[usize; 2]>,
         channels: Range<usize>,
         to: *mut f32,
@@ -273,12 +303,34 @@ impl<'w> Work<'w> {
                 }
             }
             // SAFETY: the places have the channels, and `to` has room for the tile.
-            unsafe { (self.routines.image)(&places, part.points(w.form), channels.len(), to.add(x * tile), step) };
+            unsafe { (self.routines.image)(&places, spans(x), channels.len(), to.add(place(x) * tile), step) };
         }
     }
 
-    /// Transforms some channels of the tiles of rows `numbers`, counted over all images: `[product][tile][channel]` with `step` between
-    /// products.
+    /// Transforms some channels of tiles in their order, `[product][tile][channel]`: `tile` between tiles and `step` between products.
+    ///
+    /// # Safety
+    /// As [`transform`]; `to` has room for the tiles.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn image_tiles(
+        &self,
+        image: *const f32,
+        part: &Part,
+        tiling: &Tiling,
+        channels: Range<usize>,
+        to: *mut f32,
+        tile: usize,
+        step: usize,
+    ) {
+        for (at, next) in tiling.rows().zip(tiling.rows().skip(1).map(Some).chain([None])) {
+            let row = Row { part, at, spans: |x| part.spans(self.w.form, [at[1], x]), place: |x| tiling.place(at, x) };
+            // SAFETY: passed on from the caller.
+            unsafe { self.image_row(image, &row, next, channels.clone(), to, tile, step) };
+        }
+    }
+
+    /// Transforms some channels of whole tiles of rows `numbers`, counted over all images, row by row: `[product][tile][channel]` with `step`
+    /// between products.
     ///
     /// # Safety
     /// As [`transform`]; `to` has room for the rows.
@@ -296,11 +348,9 @@ impl<'w> Work<'w> {
         let (rows, tile) = (w.images * w.tiles[0], channels.len());
         for (n, number) in numbers.enumerate() {
             let next = (number + 1 < rows).then(|| at(number + 1));
+            let row = Row { part, at: at(number), spans: |_x| part.whole(w.form), place: |x| n * w.tiles[1] + x };
             // SAFETY: passed on from the caller.
-            unsafe {
-                let to = to.add(n * w.tiles[1] * tile);
-                self.image_row(image, part, at(number), next, channels.clone(), to, tile, step);
-            }
+            unsafe { self.image_row(image, &row, next, channels.clone(), to, tile, step) };
         }
     }
 
@@ -328,15 +378,13 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Transforms the products of all tiles of `images` and `rows`, `[product][tile][channel]`, to channels `first..` of part `part` of
-    /// the result.
+    /// Transforms the products of tiles, `[product][tile][channel]`, to some channels of a part of the result.
     ///
     /// # Safety
     /// As [`run_winograd`].
-    #[allow(clippy::too_many_arguments)]
     unsafe fn results(
         &self,
-        task: &WinogradTask,
+        tiling: &Tiling,
         part: &Part,
         from: *const f32,
         [tile, step]: [usize; 2],
@@ -344,23 +392,23 @@ impl<'w> Work<'w> {
         channels: Range<usize>,
     ) {
         let (w, m) = (self.w, self.w.form.results());
-        let mut number = 0;
-        for image in task.images.clone() {
-            for row in task.rows.clone() {
-                for x in 0..w.tiles[1] {
-                    let valid = [part.grid[0].saturating_sub(row * m), part.grid[1].saturating_sub(x * m)];
-                    if valid[0] > 0 && valid[1] > 0 {
-                        let at = [part.to[0] + row * m * w.right_step, part.to[1] + x * m * w.right_step];
-                        let pixel = (image * w.right[0] + at[0]) * w.right[1] + at[1];
-                        let steps = [w.right_step * w.right[1] * w.outputs, w.right_step * w.outputs];
-                        // SAFETY: the results that are valid lie inside the image.
-                        unsafe {
-                            let to = c.add(pixel * w.outputs + channels.start);
-                            let points = if w.joined { [w.form.points(); 2] } else { part.points(w.form) };
-                            (self.routines.result)(from.add(number * tile), step, points, channels.len(), to, steps, valid);
-                        }
-                    }
-                    number += 1;
+        let steps = [w.right_step * w.right[1] * w.outputs, w.right_step * w.outputs];
+        for [image, row] in tiling.rows() {
+            for x in 0..w.tiles[1] {
+                let mut spans = part.spans(w.form, [row, x]);
+                if spans[0].results == 0 || spans[1].results == 0 {
+                    continue;
+                }
+                if w.joined {
+                    // Parts that add up have all products together.
+                    (spans[0].taps, spans[1].taps) = (w.form.taps(), w.form.taps());
+                }
+                let at = [part.to[0] + row * m * w.right_step, part.to[1] + x * m * w.right_step];
+                let pixel = (image * w.right[0] + at[0]) * w.right[1] + at[1];
+                // SAFETY: the results of the tile lie inside the image.
+                unsafe {
+                    let (from, to) = (from.add(tiling.place([image, row], x) * tile), c.add(pixel * w.outputs + channels.start));
+                    (self.routines.result)(from, step, spans, channels.len(), to, steps);
                 }
             }
         }
@@ -370,7 +418,8 @@ impl<'w> Work<'w> {
     /// As [`run_winograd`].
     unsafe fn by_image(&self, task: &WinogradTask, a: *const f32, u: *const f32, c: *mut f32) {
         let (w, width, group) = (self.w, self.kernel.columns, self.w.group());
-        let tiles = task.images.len() * task.rows.len() * w.tiles[1];
+        let tiling = Tiling::new(w, task.images.clone(), task.rows.clone());
+        let tiles = tiling.len();
         let tile = w.inputs + APART;
         let part_len = tiles * tile + APART;
         let step = group * part_len + APART;
@@ -383,24 +432,20 @@ impl<'w> Work<'w> {
         let filters = group * w.inputs * width;
         scratch([self.products * step, self.products * held_step], |[v, held]| {
             for first in (0..w.parts.len()).step_by(group) {
+                let needed = self.needed(&tiling, first);
                 for q in 0..group {
-                    let rows = || task.images.clone().flat_map(|image| task.rows.clone().map(move |row| [image, row]));
-                    for (number, (row, next)) in rows().zip(rows().skip(1).map(Some).chain([None])).enumerate() {
-                        // SAFETY: the memory has room for all tiles of the task.
-                        unsafe {
-                            let to = v.add(q * part_len + number * w.tiles[1] * tile);
-                            self.image_row(a, &w.parts[first + q], row, next, 0..w.inputs, to, tile, step);
-                        }
+                    // SAFETY: the memory has room for all tiles of the task.
+                    unsafe {
+                        let to = v.add(q * part_len);
+                        self.image_tiles(a, &w.parts[first + q], &tiling, 0..w.inputs, to, tile, step);
                     }
                 }
                 for panels in (task.panels.start..task.panels.end).step_by(most) {
                     let panels = panels..(panels + most).min(task.panels.end);
-                    // Each product that some of the parts have, with the one after it.
-                    let all = (0..self.products).map(|f| (f, w.having(first, f))).filter(|(_, having)| !having.is_empty());
-                    for ((f, having), later) in all.clone().zip(all.clone().skip(1).map(Some).chain([None])) {
-                        let asks = tiles.div_ceil(self.kernel.rows) * self.kernel.asks(having.len(), w.inputs);
+                    for (Needed { f, having, tiles }, later) in needed.iter().zip(needed.iter().skip(1).map(Some).chain([None])) {
+                        let asks = tiles.len().div_ceil(self.kernel.rows) * self.kernel.asks(having.len(), w.inputs);
                         let mut tiles_ahead = match &later {
-                            Some((f, having)) => {
+                            Some(Needed { f, having, .. }) => {
                                 let times = asks * panels.len().div_ceil(across);
                                 let from = v.wrapping_add(f * step + having.start * part_len);
                                 Ahead::new(from, 1, 0, having.len() * part_len, times)
@@ -409,13 +454,13 @@ impl<'w> Work<'w> {
                         };
                         for some in together(panels.clone(), across) {
                             let next = match &later {
-                                _ if some.end < panels.end => Some((f, &having, some.end)),
-                                Some((f, having)) => Some((*f, having, panels.start)),
+                                _ if some.end < panels.end => Some((f, having, some.end)),
+                                Some(Needed { f, having, .. }) => Some((f, having, panels.start)),
                                 None => None,
                             };
                             let filters_ahead = match next {
                                 Some((f, having, panel)) => {
-                                    let from = u.wrapping_add(self.filter_place(first + having.start, f, panel));
+                                    let from = u.wrapping_add(self.filter_place(first + having.start, *f, panel));
                                     Ahead::new(from, some.len(), filters, having.len() * w.inputs * width, asks)
                                 }
                                 None => Ahead::NOTHING,
@@ -426,17 +471,18 @@ impl<'w> Work<'w> {
                                 multiply(
                                     self.kernel,
                                     &Product {
-                                        rows: tiles,
-                                        a: v.add(f * step + having.start * part_len),
+                                        rows: tiles.len(),
+                                        a: v.add(f * step + having.start * part_len + tiles.start * tile),
                                         a_row: tile,
                                         a_step: 1,
                                         a_segment: part_len,
                                         segments: having.len(),
                                         k: w.inputs,
                                         panels: some.len(),
-                                        b: u.add(self.filter_place(first + having.start, f, some.start)),
+                                        b: u.add(self.filter_place(first + having.start, *f, some.start)),
                                         b_panel: filters,
-                                        c: held.add(f * held_step + (some.start - panels.start) * width),
+                                        c: held
+                                            .add(f * held_step + tiles.start * held_tile + (some.start - panels.start) * width),
                                         c_row: held_tile,
                                         c_panel: width,
                                         accumulate: false,
@@ -449,7 +495,7 @@ impl<'w> Work<'w> {
                     }
                     let channels = panels.start * width..panels.end * width;
                     // SAFETY: the products of all tiles of the task.
-                    unsafe { self.results(task, &w.parts[first], held, [held_tile, held_step], c, channels) };
+                    unsafe { self.results(&tiling, &w.parts[first], held, [held_tile, held_step], c, channels) };
                 }
             }
         });
@@ -459,7 +505,8 @@ impl<'w> Work<'w> {
     /// As [`run_winograd`].
     unsafe fn by_channel(&self, task: &WinogradTask, a: *const f32, filter: *const f32, c: *mut f32) {
         let (w, width, group) = (self.w, self.kernel.columns, self.w.group());
-        let tiles = w.images * w.tiles_of_image();
+        let tiling = Tiling::all(w);
+        let tiles = tiling.len();
         let some = self.inputs_at_once();
         let in_turn = w.order == Order::InTurn;
         let tiles_step = if in_turn { some * tiles + APART } else { 0 };
@@ -469,6 +516,7 @@ impl<'w> Work<'w> {
         let panels = task.panels.len();
         scratch([panels * filters_panel, panels * held_panel, self.products * tiles_step], |[u, held, own]| {
             for first in task.parts.clone().step_by(group) {
+                let needed = self.needed(&tiling, first);
                 for q in first..first + group {
                     for c in (0..w.inputs).step_by(some) {
                         let inputs = c..(c + some).min(w.inputs);
@@ -479,21 +527,24 @@ impl<'w> Work<'w> {
                         let (v, v_step) = match in_turn {
                             // SAFETY: the memory has room for the tiles of these inputs.
                             true => unsafe {
-                                self.image_rows(a, &w.parts[q], 0..w.images * w.tiles[0], inputs.clone(), own, tiles_step);
+                                self.image_tiles(a, &w.parts[q], &tiling, inputs.clone(), own, inputs.len(), tiles_step);
                                 (own.cast_const(), tiles_step)
                             },
                             false => (a.wrapping_add(q * self.products * tiles * w.inputs + tiles * c), tiles * w.inputs),
                         };
                         let across = self.kernel.across();
-                        for (f, some) in self.of(q).flat_map(|f| together(0..panels, across).map(move |s| (f, s))) {
-                            let before = q > first + w.having(first, f).start;
+                        let of_part = needed.iter().filter(|n| n.having.contains(&(q - first)));
+                        for (Needed { f, having, tiles }, some) in
+                            of_part.flat_map(|n| together(0..panels, across).map(move |s| (n, s)))
+                        {
+                            let before = q - first > having.start;
                             // SAFETY: the memory has room for all products.
                             unsafe {
                                 multiply(
                                     self.kernel,
                                     &Product {
-                                        rows: tiles,
-                                        a: v.add(f * v_step),
+                                        rows: tiles.len(),
+                                        a: v.add(f * v_step + tiles.start * inputs.len()),
                                         a_row: inputs.len(),
                                         a_step: 1,
                                         a_segment: 0,
@@ -502,7 +553,7 @@ impl<'w> Work<'w> {
                                         panels: some.len(),
                                         b: u.add(some.start * filters_panel + f * filters_step),
                                         b_panel: filters_panel,
-                                        c: held.add(some.start * held_panel + f * held_step),
+                                        c: held.add(some.start * held_panel + f * held_step + tiles.start * width),
                                         c_row: width,
                                         c_panel: held_panel,
                                         accumulate: before || c > 0,
@@ -518,7 +569,7 @@ impl<'w> Work<'w> {
                     // SAFETY: the products of all tiles.
                     unsafe {
                         let from = held.add(n * held_panel);
-                        self.results(task, &w.parts[first], from, [width, held_step], c, channels);
+                        self.results(&tiling, &w.parts[first], from, [width, held_step], c, channels);
                     }
                 }
             }

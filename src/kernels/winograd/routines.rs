@@ -3,22 +3,21 @@
 use super::super::lanes::{Eight, Lanes, Sixteen};
 use super::super::product::Line;
 use super::SIDE;
-use super::transforms::{F22, F23, F34, F42, F43, MOST, Transforms};
-use crate::schedule::winograd::Form;
+use super::transforms::{Axis, F22, F23, F34, F42, F43, MOST, Transforms, linear};
+use crate::schedule::winograd::{Form, Span, finite};
 
 /// Addresses of the first channel at each position of a tile.
 pub type Places = [[*const f32; MOST]; MOST];
 
 /// The transforms of one form. Channels are a multiple of the vectors' width; `step` is the distance between the values of successive
-/// products in memory. Of a part that has fewer `points` along an axis than the form, or fewer taps `along` it, the last product is neither
-/// read nor written.
+/// products in memory. Products that a tile's `spans` along both axes have not, or a filter with fewer taps `along` an axis, are neither read
+/// nor written.
 #[derive(Clone, Copy)]
 pub struct Routines {
-    /// Inputs of a tile to products: `(places, points, channels, to, step)`.
-    pub image: unsafe fn(&Places, [usize; 2], usize, *mut f32, usize),
-    /// Products to the results of a tile, of which those in `valid` rows and columns are written:
-    /// `(from, step, points, channels, to, [step of rows, step of columns], valid)`.
-    pub result: unsafe fn(*const f32, usize, [usize; 2], usize, *mut f32, [usize; 2], [usize; 2]),
+    /// Inputs of a tile to products: `(places, spans, channels, to, step)`.
+    pub image: unsafe fn(&Places, [Span; 2], usize, *mut f32, usize),
+    /// Products to the results of a tile: `(from, step, spans, channels, to, [step of rows, step of columns])`.
+    pub result: unsafe fn(*const f32, usize, [Span; 2], usize, *mut f32, [usize; 2]),
     /// Gradients of the results of a tile, 0 outside `valid` rows and columns, to products in panels of `width`:
     /// `(from, [step of rows, step of columns], valid, channels, to, [step, width, step of panels], past the caches)`.
     pub gradient: unsafe fn(*const f32, [usize; 2], [usize; 2], usize, *mut f32, [usize; 3], bool),
@@ -62,31 +61,23 @@ macro_rules! compiled {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn image(places: &Places, points: [usize; 2], channels: usize, to: *mut f32, step: usize) {
+            unsafe fn image(places: &Places, spans: [Span; 2], channels: usize, to: *mut f32, step: usize) {
                 // SAFETY: passed on from the caller.
                 unsafe {
-                    match points == [<$form>::N; 2] {
-                        true => super::image::<$form, $lanes, true>(places, points, channels, to, step),
-                        false => super::image::<$form, $lanes, false>(places, points, channels, to, step),
+                    match is_whole::<$form>(spans) {
+                        true => super::image::<$form, $lanes, true>(places, spans, channels, to, step),
+                        false => super::image::<$form, $lanes, false>(places, spans, channels, to, step),
                     }
                 }
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn result(
-                from: *const f32,
-                step: usize,
-                points: [usize; 2],
-                channels: usize,
-                to: *mut f32,
-                steps: [usize; 2],
-                valid: [usize; 2],
-            ) {
+            unsafe fn result(from: *const f32, step: usize, spans: [Span; 2], channels: usize, to: *mut f32, steps: [usize; 2]) {
                 // SAFETY: passed on from the caller.
                 unsafe {
-                    match points == [<$form>::N; 2] {
-                        true => super::result::<$form, $lanes, true>(from, step, points, channels, to, steps, valid),
-                        false => super::result::<$form, $lanes, false>(from, step, points, channels, to, steps, valid),
+                    match is_whole::<$form>(spans) {
+                        true => super::result::<$form, $lanes, true>(from, step, spans, channels, to, steps),
+                        false => super::result::<$form, $lanes, false>(from, step, spans, channels, to, steps),
                     }
                 }
             }
@@ -152,23 +143,62 @@ compiled!(half_f43, F43, Eight, "avx2,fma");
 ///
 /// No function with closures: vector instructions are only inlined through functions that are always inlined.
 macro_rules! square {
-    ($side:expr, $middle:expr, $transform:path, |$i:ident, $j:ident| $of:expr) => {{
+    ($side:expr, $middle:expr, $transform:path $([$down:expr, $across:expr])?, |$i:ident, $j:ident| $of:expr) => {{
         let mut half = [[V::zero(); MOST]; MOST];
         for $j in 0..$side {
             let mut column = [V::zero(); MOST];
             for $i in 0..$side {
                 column[$i] = $of;
             }
-            let column = $transform(column);
+            let column = $transform($($down,)? column);
             for i in 0..$middle {
                 half[i][$j] = column[i];
             }
         }
         for i in 0..$middle {
-            half[i] = $transform(half[i]);
+            half[i] = $transform($($across,)? half[i]);
         }
         half
     }};
+}
+
+/// Whether a tile has all results and its filters have all taps.
+#[inline(always)]
+fn is_whole<F: Transforms>(spans: [Span; 2]) -> bool {
+    spans == [Span { results: F::M, taps: F::R }; 2]
+}
+
+/// Which products along an axis a tile has: `has[i]`.
+#[inline(always)]
+fn needed<F: Transforms>(span: Span) -> [bool; MOST] {
+    let mut has = [false; MOST];
+    if span.results > 0 {
+        has[..finite(span.results, F::R)].fill(true);
+        has[F::N - 1] = span.taps == F::R;
+    }
+    has
+}
+
+/// [`Transforms::bt`] of a tile that has so many results.
+#[inline(always)]
+fn bt<F: Transforms, V: Lanes>(results: usize, d: Axis<V>) -> Axis<V> {
+    match results {
+        1 if F::M > 1 => linear(&F::SHORT[1].bt, d),
+        2 if F::M > 2 => linear(&F::SHORT[2].bt, d),
+        3 if F::M > 3 => linear(&F::SHORT[3].bt, d),
+        _all => F::bt(d),
+    }
+}
+
+/// [`Transforms::at`] of a tile that has so many results.
+#[inline(always)]
+fn at<F: Transforms, V: Lanes>(results: usize, m: Axis<V>) -> Axis<V> {
+    match results {
+        1 if F::M > 1 => linear(&F::SHORT[1].at, m),
+        2 if F::M > 2 => linear(&F::SHORT[2].at, m),
+        3 if F::M > 3 => linear(&F::SHORT[3].at, m),
+        _all => F::at(m),
+    }
 }
 
 /// # Safety
@@ -176,17 +206,22 @@ macro_rules! square {
 #[inline(always)]
 unsafe fn image<F: Transforms, V: Lanes, const WHOLE: bool>(
     places: &Places,
-    points: [usize; 2],
+    spans: [Span; 2],
     channels: usize,
     to: *mut f32,
     step: usize,
 ) {
+    let (rows, columns) = if WHOLE { ([true; MOST], [true; MOST]) } else { (needed::<F>(spans[0]), needed::<F>(spans[1])) };
+    let [down, across] = [spans[0].results, spans[1].results];
     for c in (0..channels).step_by(V::WIDTH) {
         // SAFETY: `c` is inside the channels.
-        let all = square!(F::N, F::N, F::bt, |i, j| unsafe { V::load(places[i][j].add(c)) });
+        let all = match WHOLE {
+            true => square!(F::N, F::N, F::bt, |i, j| unsafe { V::load(places[i][j].add(c)) }),
+            false => square!(F::N, F::N, bt::<F, V>[down, across], |i, j| unsafe { V::load(places[i][j].add(c)) }),
+        };
         for i in 0..F::N {
             for j in 0..F::N {
-                if WHOLE || i < points[0] && j < points[1] {
+                if WHOLE || rows[i] && columns[j] {
                     // SAFETY: one of the products.
                     unsafe { all[i][j].store(to.add((i * F::N + j) * step + c)) };
                 }
@@ -196,27 +231,32 @@ unsafe fn image<F: Transforms, V: Lanes, const WHOLE: bool>(
 }
 
 /// # Safety
-/// `from` holds every product and `to` has the results that are valid.
+/// `from` holds the products and `to` has the results of the tile.
 #[inline(always)]
 unsafe fn result<F: Transforms, V: Lanes, const WHOLE: bool>(
     from: *const f32,
     step: usize,
-    points: [usize; 2],
+    spans: [Span; 2],
     channels: usize,
     to: *mut f32,
     steps: [usize; 2],
-    valid: [usize; 2],
 ) {
+    let (rows, columns) = if WHOLE { ([true; MOST], [true; MOST]) } else { (needed::<F>(spans[0]), needed::<F>(spans[1])) };
+    let [down, across] = [spans[0].results, spans[1].results];
     for c in (0..channels).step_by(V::WIDTH) {
-        let all = square!(F::N, F::M, F::at, |i, j| match WHOLE || i < points[0] && j < points[1] {
+        let all = match WHOLE {
             // SAFETY: one of the products.
-            true => unsafe { V::load(from.add((i * F::N + j) * step + c)) },
-            false => V::zero(),
-        });
+            true => square!(F::N, F::M, F::at, |i, j| unsafe { V::load(from.add((i * F::N + j) * step + c)) }),
+            false => square!(F::N, F::M, at::<F, V>[down, across], |i, j| match rows[i] && columns[j] {
+                // SAFETY: one of the products.
+                true => unsafe { V::load(from.add((i * F::N + j) * step + c)) },
+                false => V::zero(),
+            }),
+        };
         for i in 0..F::M {
             for j in 0..F::M {
-                if i < valid[0] && j < valid[1] {
-                    // SAFETY: a valid result.
+                if WHOLE || i < down && j < across {
+                    // SAFETY: one of the results.
                     unsafe { all[i][j].store(to.add(i * steps[0] + j * steps[1] + c)) };
                 }
             }

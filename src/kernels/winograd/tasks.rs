@@ -27,7 +27,7 @@ pub struct WinogradTask {
     pub panels: Range<usize>,
     /// Parts.
     pub parts: Range<usize>,
-    /// Products of a tile of each part, together.
+    /// Products of all its tiles, of an image.
     pub products: usize,
     /// The channels of the big image, of a filter gradient.
     pub gradient: Option<Range<usize>>,
@@ -37,7 +37,7 @@ impl WinogradTask {
     /// What it takes, relative to other tasks of the convolution.
     pub fn size(&self) -> usize {
         let inputs = self.gradient.as_ref().map_or(1, Range::len);
-        self.images.len() * self.rows.len() * self.panels.len() * self.products * inputs
+        self.images.len() * self.panels.len() * self.products * inputs
     }
 }
 
@@ -46,19 +46,19 @@ pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel, followed: bool) -> Vec
     let panels = w.outputs / kernel.columns;
     let (images, rows) = (w.images, w.tiles[0]);
     let parts = 0..w.parts.len();
-    let products = |parts: Range<usize>| w.parts[parts].iter().map(|p| p.points(w.form).iter().product::<usize>()).sum();
+    let products = |parts: Range<usize>, rows: &Range<usize>| parts.map(|p| w.products(p, rows.clone())).sum();
     match w.order {
         Order::ByImage => {
             let some = TASK_TILES.div_ceil(w.tiles_of_image()).min(images);
             let bands = if images > 1 { rows } else { TASK_TILES.div_ceil(w.tiles[1]).min(rows) };
             let task = |first: usize| {
                 let images = first..(first + some).min(images);
-                (0..rows).step_by(bands).map(move |r| WinogradTask {
+                (0..rows).step_by(bands).map(move |r| r..(r + bands).min(rows)).map(move |rows| WinogradTask {
                     images: images.clone(),
-                    rows: r..(r + bands).min(rows),
+                    products: products(0..w.parts.len(), &rows),
+                    rows,
                     panels: 0..panels,
                     parts: 0..w.parts.len(),
-                    products: products(0..w.parts.len()),
                     gradient: None,
                 })
             };
@@ -79,7 +79,7 @@ pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel, followed: bool) -> Vec
                 rows: 0..rows,
                 panels: p..(p + some).min(panels),
                 parts: first..first + each,
-                products: products(first..first + each),
+                products: products(first..first + each, &(0..rows)),
                 gradient: None,
             };
             parts.step_by(each).flat_map(|first| (0..panels).step_by(some).map(move |p| task(first, p))).collect()
@@ -95,7 +95,7 @@ pub fn winograd_tasks(w: &Winograd, kernel: &MicroKernel, followed: bool) -> Vec
                             rows: 0..rows,
                             panels: p..(p + most).min(panels),
                             parts: part..part + 1,
-                            products: products(part..part + 1),
+                            products: products(part..part + 1, &(0..rows)),
                             gradient: Some(c..(c + GRADIENT_INPUTS).min(w.inputs)),
                         });
                     }

@@ -2,9 +2,11 @@
 //!
 //! `y = AT [(G g) * (BT d)]` for `N` inputs `d`, `R` taps `g` and `M` results `y`, with `N = M + R - 1` products; a filter gradient is its
 //! adjoint, `dg = GT [(A dy) * (BT d)]`. Along two axes each transform is applied to the columns and then to the rows. Points of
-//! interpolation: 0, 1, -1, 2, -2 and infinity, in this order as far as needed.
+//! interpolation: 0, 1, -1, 2, -2 and infinity, in this order as far as needed. At point `p` of the finite ones `G g` is the polynomial of the
+//! taps, divided by the product of the distances of `p` from the others; at infinity it is the last tap.
 
 use super::super::lanes::Lanes;
+use crate::schedule::winograd::finite;
 
 /// Most products along an axis.
 pub const MOST: usize = 6;
@@ -29,6 +31,118 @@ pub trait Transforms {
     fn a<V: Lanes>(y: Axis<V>) -> Axis<V>;
     /// Products to gradients of taps: `N` to `R`.
     fn gt<V: Lanes>(m: Axis<V>) -> Axis<V>;
+    /// For tiles of fewer results, by their number.
+    const SHORT: [Short; MOST_RESULTS] = [
+        Short::new(0, Self::M, Self::R),
+        Short::new(1, Self::M, Self::R),
+        Short::new(2, Self::M, Self::R),
+        Short::new(3, Self::M, Self::R),
+    ];
+}
+
+/// Most results along an axis.
+const MOST_RESULTS: usize = 4;
+/// The finite points.
+const POINTS: [i32; MOST - 1] = [0, 1, -1, 2, -2];
+/// Coefficients of a linear transform, row by row.
+pub type Matrix = [[f32; MOST]; MOST];
+
+/// The transforms of a tile that has fewer results than its form, for products at the first of the form's finite points and at infinity. Filters
+/// are those of the form: so inputs make good the distances of each point from those that are left out.
+pub struct Short {
+    /// As [`Transforms::bt`].
+    pub bt: Matrix,
+    /// As [`Transforms::at`].
+    pub at: Matrix,
+}
+
+impl Short {
+    /// For `results` of the `m` of a form with `r` taps. All zero where these are not fewer, or none.
+    const fn new(results: usize, m: usize, r: usize) -> Short {
+        let mut short = Short { bt: [[0.0; MOST]; MOST], at: [[0.0; MOST]; MOST] };
+        if results == 0 || results >= m {
+            return short;
+        }
+        let (finite, all) = (finite(results, r), finite(m, r));
+        let mut i = 0;
+        while i < finite {
+            // The polynomial whose zeros are the other points.
+            let mut row = [0; MOST];
+            row[0] = 1;
+            let mut q = 0;
+            while q < all {
+                if q < finite && q != i {
+                    row = times_linear(row, POINTS[q]);
+                } else if q != i {
+                    row = times(row, POINTS[i] - POINTS[q]);
+                }
+                q += 1;
+            }
+            short.bt[i] = floats(row);
+            let (mut power, mut y) = (1, 0);
+            while y < results {
+                short.at[y][i] = power as f32;
+                power *= POINTS[i];
+                y += 1;
+            }
+            i += 1;
+        }
+        let mut row = [0; MOST];
+        row[0] = 1;
+        let mut q = 0;
+        while q < finite {
+            row = times_linear(row, POINTS[q]);
+            q += 1;
+        }
+        short.bt[all] = floats(row);
+        short.at[results - 1][all] = 1.0;
+        short
+    }
+}
+
+/// `p(x) * by`, coefficients from the lowest.
+const fn times(mut p: [i32; MOST], by: i32) -> [i32; MOST] {
+    let mut i = 0;
+    while i < MOST {
+        p[i] *= by;
+        i += 1;
+    }
+    p
+}
+
+/// `p(x) * (x - zero)`.
+const fn times_linear(p: [i32; MOST], zero: i32) -> [i32; MOST] {
+    let mut product = times(p, -zero);
+    let mut i = 1;
+    while i < MOST {
+        product[i] += p[i - 1];
+        i += 1;
+    }
+    product
+}
+
+const fn floats(p: [i32; MOST]) -> [f32; MOST] {
+    let mut all = [0.0; MOST];
+    let mut i = 0;
+    while i < MOST {
+        all[i] = p[i] as f32;
+        i += 1;
+    }
+    all
+}
+
+/// `of * x`; where `of` is known, what is 0 costs nothing.
+#[inline(always)]
+pub fn linear<V: Lanes>(of: &Matrix, x: Axis<V>) -> Axis<V> {
+    let mut y = [V::zero(); MOST];
+    for i in 0..MOST {
+        for k in 0..MOST {
+            if of[i][k] != 0.0 {
+                y[i] = y[i].plus(x[k], of[i][k]);
+            }
+        }
+    }
+    y
 }
 
 /// An axis that starts with these vectors.
@@ -47,23 +161,23 @@ impl Transforms for F22 {
     const R: usize = 2;
     #[inline(always)]
     fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
-        axis([d[0].sub(d[1]), d[1], d[1].sub(d[2])])
+        axis([d[1].sub(d[0]), d[1], d[2].sub(d[1])])
     }
     #[inline(always)]
     fn g<V: Lanes>(g: Axis<V>) -> Axis<V> {
-        axis([g[0], g[0].add(g[1]), g[1]])
+        axis([V::zero().sub(g[0]), g[0].add(g[1]), g[1]])
     }
     #[inline(always)]
     fn at<V: Lanes>(m: Axis<V>) -> Axis<V> {
-        axis([m[0].add(m[1]), m[1].sub(m[2])])
+        axis([m[0].add(m[1]), m[1].add(m[2])])
     }
     #[inline(always)]
     fn a<V: Lanes>(y: Axis<V>) -> Axis<V> {
-        axis([y[0], y[0].add(y[1]), V::zero().sub(y[1])])
+        axis([y[0], y[0].add(y[1]), y[1]])
     }
     #[inline(always)]
     fn gt<V: Lanes>(m: Axis<V>) -> Axis<V> {
-        axis([m[0].add(m[1]), m[1].add(m[2])])
+        axis([m[1].sub(m[0]), m[1].add(m[2])])
     }
 }
 
@@ -108,25 +222,25 @@ impl Transforms for F23 {
     const R: usize = 3;
     #[inline(always)]
     fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
-        axis([d[0].sub(d[2]), d[1].add(d[2]), d[2].sub(d[1]), d[1].sub(d[3])])
+        axis([d[2].sub(d[0]), d[1].add(d[2]), d[2].sub(d[1]), d[3].sub(d[1])])
     }
     #[inline(always)]
     fn g<V: Lanes>(g: Axis<V>) -> Axis<V> {
         let s = g[0].add(g[2]).times(0.5);
-        axis([g[0], s.plus(g[1], 0.5), s.plus(g[1], -0.5), g[2]])
+        axis([V::zero().sub(g[0]), s.plus(g[1], 0.5), s.plus(g[1], -0.5), g[2]])
     }
     #[inline(always)]
     fn at<V: Lanes>(m: Axis<V>) -> Axis<V> {
-        axis([m[0].add(m[1]).add(m[2]), m[1].sub(m[2]).sub(m[3])])
+        axis([m[0].add(m[1]).add(m[2]), m[1].sub(m[2]).add(m[3])])
     }
     #[inline(always)]
     fn a<V: Lanes>(y: Axis<V>) -> Axis<V> {
-        axis([y[0], y[0].add(y[1]), y[0].sub(y[1]), V::zero().sub(y[1])])
+        axis([y[0], y[0].add(y[1]), y[0].sub(y[1]), y[1]])
     }
     #[inline(always)]
     fn gt<V: Lanes>(m: Axis<V>) -> Axis<V> {
         let s = m[1].add(m[2]).times(0.5);
-        axis([m[0].add(s), m[1].sub(m[2]).times(0.5), s.add(m[3])])
+        axis([s.sub(m[0]), m[1].sub(m[2]).times(0.5), s.add(m[3])])
     }
 }
 
