@@ -66,7 +66,12 @@ const CASES: &[Case] = &[
 ];
 
 /// Grids of which one side is a single last tile of one result; their filter gradients are computed directly.
-const LOW: &[Case] = &[Case(17, [1, 6], [64, 32], 4, 2, 1), Case(17, [2, 1], [64, 32], 3, 1, 1)];
+const LOW: &[Case] = &[
+    Case(17, [1, 6], [64, 32], 4, 2, 1),
+    Case(65, [1, 6], [64, 32], 4, 2, 1),
+    Case(17, [2, 1], [64, 32], 3, 1, 1),
+    Case(130, [2, 1], [64, 32], 3, 1, 1),
+];
 
 /// Results of few channels: in the forward direction the small image, in the other one the big image.
 const NARROW: &[(Role, Case)] = &[
