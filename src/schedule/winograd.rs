@@ -41,6 +41,7 @@ impl Form {
     }
 
     /// Taps along an axis.
+    #[inline]
     pub const fn taps(self) -> usize {
         match self {
             Form::F22 | Form::F42 => 2,
@@ -50,6 +51,7 @@ impl Form {
     }
 
     /// Products along an axis.
+    #[inline]
     pub const fn points(self) -> usize {
         self.results() + self.taps() - 1
     }
@@ -76,6 +78,7 @@ impl Span {
     }
 
     /// Whether product `i` of the form is needed.
+    #[inline]
     pub fn has(self, form: Form, i: usize) -> bool {
         let last = i + 1 == form.points();
         self.results > 0 && (i < finite(self.results, form.taps()) || last && self.taps == form.taps())
@@ -122,6 +125,12 @@ impl Part {
     pub fn whole(&self, form: Form) -> [Span; 2] {
         let span = |i: usize| Span { results: form.results(), taps: self.along[i] };
         [span(0), span(1)]
+    }
+
+    /// Whether whole tiles need product `f` of the form.
+    pub fn has(&self, form: Form, f: usize) -> bool {
+        let ([rows, columns], n) = (self.whole(form), form.points());
+        rows.has(form, f / n) && columns.has(form, f % n)
     }
 
     /// What the tile of a row and a column has along both axes.
@@ -278,11 +287,8 @@ impl Winograd {
 
     /// The parts of the group that starts with part `first` that have product `f` of the form, counted from `first`.
     pub fn having(&self, first: usize, f: usize) -> Range<usize> {
-        let (n, group) = (self.form.points(), &self.parts[first..first + self.group()]);
-        let has = |p: &Part| {
-            let [rows, columns] = p.whole(self.form);
-            rows.has(self.form, f / n) && columns.has(self.form, f % n)
-        };
+        let group = &self.parts[first..first + self.group()];
+        let has = |p: &Part| p.has(self.form, f);
         let start = group.iter().position(has).unwrap_or(group.len());
         start..start + group[start..].iter().take_while(|p| has(p)).count()
     }

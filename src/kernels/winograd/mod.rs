@@ -193,10 +193,8 @@ impl<'w> Work<'w> {
     }
 
     /// The products that a part has.
-    fn of(&self, part: usize) -> impl Iterator<Item = usize> + Clone + use<> {
-        let (form, [rows, columns]) = (self.w.form, self.w.parts[part].whole(self.w.form));
-        let n = form.points();
-        (0..n * n).filter(move |f| rows.has(form, f / n) && columns.has(form, f % n))
+    fn of(&self, part: usize) -> impl Iterator<Item = usize> {
+        (0..self.products).filter(move |&f| self.w.parts[part].has(self.w.form, f))
     }
 
     /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.

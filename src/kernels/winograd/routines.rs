@@ -4,7 +4,7 @@ use super::super::lanes::{Eight, Lanes, Sixteen};
 use super::super::product::Line;
 use super::SIDE;
 use super::transforms::{Axis, F22, F23, F34, F42, F43, MOST, Transforms, linear};
-use crate::schedule::winograd::{Form, Span, finite};
+use crate::schedule::winograd::{Form, Span};
 
 /// Addresses of the first channel at each position of a tile.
 pub type Places = [[*const f32; MOST]; MOST];
@@ -172,9 +172,8 @@ fn is_whole<F: Transforms>(spans: [Span; 2]) -> bool {
 #[inline(always)]
 fn needed<F: Transforms>(span: Span) -> [bool; MOST] {
     let mut has = [false; MOST];
-    if span.results > 0 {
-        has[..finite(span.results, F::R)].fill(true);
-        has[F::N - 1] = span.taps == F::R;
+    for (i, has) in has.iter_mut().enumerate().take(F::N) {
+        *has = span.has(F::FORM, i);
     }
     has
 }

@@ -23,7 +23,7 @@ impl Tiling<'_> {
     /// For these images and rows of tiles of each.
     pub fn new(w: &Winograd, images: Range<usize>, rows: Range<usize>) -> Tiling<'_> {
         let [bottom, right] = w.ends_short();
-        let last_rows = usize::from(bottom && rows.end == w.tiles[0] && !rows.is_empty());
+        let last_rows = usize::from(bottom && rows.end == w.tiles[0]);
         let last_columns = usize::from(right);
         let inner = [rows.len() - last_rows, w.tiles[1] - last_columns];
         let sizes = [inner[0] * last_columns, inner[0] * inner[1], last_rows * inner[1], last_rows * last_columns];

@@ -6,7 +6,7 @@
 //! taps, divided by the product of the distances of `p` from the others; at infinity it is the last tap.
 
 use super::super::lanes::Lanes;
-use crate::schedule::winograd::finite;
+use crate::schedule::winograd::{Form, finite};
 
 /// Most products along an axis.
 pub const MOST: usize = 6;
@@ -15,10 +15,12 @@ pub type Axis<V> = [V; MOST];
 
 /// A form's transforms. Elements of an axis past those named are not read.
 pub trait Transforms {
+    /// Which form.
+    const FORM: Form;
     /// Results.
-    const M: usize;
+    const M: usize = Self::FORM.results();
     /// Taps.
-    const R: usize;
+    const R: usize = Self::FORM.taps();
     /// Products.
     const N: usize = Self::M + Self::R - 1;
     /// Inputs to products: `N` to `N`.
@@ -157,8 +159,7 @@ fn axis<V: Lanes, const N: usize>(first: [V; N]) -> Axis<V> {
 pub struct F22;
 
 impl Transforms for F22 {
-    const M: usize = 2;
-    const R: usize = 2;
+    const FORM: Form = Form::F22;
     #[inline(always)]
     fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
         axis([d[1].sub(d[0]), d[1], d[2].sub(d[1])])
@@ -185,8 +186,7 @@ impl Transforms for F22 {
 pub struct F42;
 
 impl Transforms for F42 {
-    const M: usize = 4;
-    const R: usize = 2;
+    const FORM: Form = Form::F42;
     #[inline(always)]
     fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
         let (e, f) = (d[3].sub(d[1]), d[3].sub(d[2]));
@@ -218,8 +218,7 @@ impl Transforms for F42 {
 pub struct F23;
 
 impl Transforms for F23 {
-    const M: usize = 2;
-    const R: usize = 3;
+    const FORM: Form = Form::F23;
     #[inline(always)]
     fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
         axis([d[2].sub(d[0]), d[1].add(d[2]), d[2].sub(d[1]), d[3].sub(d[1])])
@@ -248,8 +247,7 @@ impl Transforms for F23 {
 pub struct F34;
 
 impl Transforms for F34 {
-    const M: usize = 3;
-    const R: usize = 4;
+    const FORM: Form = Form::F34;
     #[inline(always)]
     fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
         F43::bt(d)
@@ -287,8 +285,7 @@ impl Transforms for F34 {
 pub struct F43;
 
 impl Transforms for F43 {
-    const M: usize = 4;
-    const R: usize = 3;
+    const FORM: Form = Form::F43;
     #[inline(always)]
     fn bt<V: Lanes>(d: Axis<V>) -> Axis<V> {
         let (p, q) = (d[4].plus(d[2], -4.0), d[3].plus(d[1], -4.0));
