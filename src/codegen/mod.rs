@@ -192,7 +192,6 @@ fn portable_kernel(isa: &OwnedTargetIsa, machine: Machine) -> Result<(MicroKerne
         rows: tile::ROWS,
         columns: tile::COLUMNS,
         run: vec![run.collect()],
-        picked: None,
         sparse: None,
         transpose: None,
         pause: None,

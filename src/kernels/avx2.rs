@@ -1,8 +1,6 @@
 //! The 6x16 micro-kernel for AVX2 with FMA: twelve sums, two columns of the right operand and one broadcast fill the sixteen
 //! vector registers.
 
-pub(super) mod gaps;
-
 use super::sparse::half;
 use super::{MicroKernel, Tile, TileArgs};
 use std::arch::x86_64::{
@@ -21,7 +19,6 @@ pub fn kernel() -> MicroKernel {
         rows: ROWS,
         columns: 16,
         run: vec![run],
-        picked: Some(gaps::picked()),
         sparse: Some(half::sparse()),
         transpose: Some(transpose),
         pause: None,

@@ -4,8 +4,6 @@
 //! Its inner loops are assembly, because they must walk fourteen rows with seven addresses: rows `2i` and `2i + 1` lie
 //! [`TileArgs::a_pair`] apart, and compilers give each row an address of its own, which then live on the stack.
 
-mod gaps;
-
 use super::sparse::wide;
 use super::{MicroKernel, Tile, TileArgs, avx2};
 use std::arch::x86_64::{__m512, _mm512_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps};
@@ -17,21 +15,19 @@ const PAUSE: usize = 32;
 /// Columns of a panel: a vector.
 const COLUMNS: usize = 16;
 
-/// The functions `$name::<rows, panels>` for tiles of one and of two panels.
+/// The functions for tiles of one and of two panels.
 macro_rules! for_panels {
-    ($name:ident: $($rows:literal)*) => { vec![vec![$($name::<$rows, 1>),*], vec![$($name::<$rows, 2>),*]] };
+    ($($rows:literal)*) => { vec![vec![$(tile::<$rows, 1>),*], vec![$(tile::<$rows, 2>),*]] };
 }
-use for_panels;
 
 /// The kernel's table; only for CPUs that have AVX-512 (F) and AVX2.
 pub fn kernel() -> MicroKernel {
-    let run: Vec<Vec<Tile>> = for_panels!(tile: 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    let run: Vec<Vec<Tile>> = for_panels!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     MicroKernel {
         name: "avx512 14x32",
         rows: ROWS,
         columns: COLUMNS,
         run,
-        picked: Some(gaps::picked()),
         sparse: Some(wide::sparse()),
         transpose: Some(avx2::transpose),
         pause: Some(PAUSE),

@@ -51,7 +51,7 @@ const FEW_TASKS: usize = 4;
 const CACHED: usize = 96 * 1024;
 /// Most rows of a task that copies its left operand.
 const COPIED_ROWS: usize = 96;
-/// The same where it leaves out the zeros of single rows, and the fewest rows of a task that does: the more they are, the more often is a panel
+/// The same where it leaves out the zeros of rows, and the fewest rows of a task that does: the more they are, the more often is a panel
 /// used that was copied for them.
 const SPARSE_ROWS: usize = 256;
 const FEW_SPARSE_ROWS: usize = 64;
@@ -87,10 +87,10 @@ impl TileJob {
     /// its columns.
     pub fn new(t: &Tiles, kernel: &MicroKernel, by_column: bool) -> TileJob {
         let panels = t.n.div_ceil(kernel.columns);
-        // Tasks own whole tiles, but for the last. What leaves out the zeros of single rows takes as many panels as it can at a time, and an even
+        // Tasks own whole tiles, but for the last. What leaves out the zeros of rows takes as many panels as it can at a time, and an even
         // number of times.
         let across = kernel.across();
-        let sparse = kernel.sparse.as_ref().filter(|_| t.leaves_own_zeros_out()).map(|s| s.run.len());
+        let sparse = kernel.sparse.as_ref().filter(|_| t.leaves_zeros_out()).map(|s| s.run.len());
         let columns = |parts: usize| -> Vec<Range<usize>> {
             match sparse {
                 Some(most) => even(panels, parts.min(panels.div_ceil(most).next_multiple_of(2))).collect(),

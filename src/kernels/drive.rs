@@ -4,11 +4,10 @@
 
 use super::ahead::{Ahead, MOST_AHEAD, ask, ask_to_write};
 use super::cut::Task;
-use super::gaps::Gaps;
 use super::pack::pack_some;
 use super::product::scratch;
 use super::sparse::{Columns, Rows, Sparse, turn};
-use super::{MOST_COLUMNS, MOST_ROWS, MicroKernel, Picked, TileArgs, together};
+use super::{MOST_COLUMNS, MOST_ROWS, MicroKernel, TileArgs, together};
 use crate::schedule::tiles::{Pack, Phase, Tiles};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -36,8 +35,6 @@ const COPY_SLACK: usize = 16;
 thread_local! {
     /// The copy of a left operand; grows to the largest one once.
     static COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-    /// The gaps of the left operand at hand.
-    static GAPS: RefCell<Gaps> = RefCell::default();
 }
 
 /// First elements of the operands and of the result of a product.
@@ -51,17 +48,9 @@ pub struct Operands {
     pub c: *mut f32,
 }
 
-/// The gaps of a product's left operand, and how many of its tiles come before those at hand.
-type Known<'a> = Option<(&'a Gaps, usize)>;
-
-/// Most rows of a tile, where gaps are left out or not.
-fn most_rows(kernel: &MicroKernel, gaps: bool) -> usize {
-    kernel.picked.as_ref().filter(|_| gaps).map_or(kernel.rows, |picked| picked.rows)
-}
-
-/// What leaves out the zeros of single rows, where it is worth looking for them.
+/// What leaves out the zeros of rows, where it is worth looking for them.
 fn may_be_sparse<'k>(t: &Tiles, kernel: &'k MicroKernel) -> Option<&'k Sparse> {
-    kernel.sparse.as_ref().filter(|_| t.leaves_own_zeros_out())
+    kernel.sparse.as_ref().filter(|_| t.leaves_zeros_out())
 }
 
 /// The panels of a task, of which the rows from `from` on are to be multiplied by.
@@ -82,7 +71,6 @@ fn columns_of(t: &Tiles, p: &Phase, task: &Task, width: usize, from: usize, at: 
 /// How often something is asked for in one task, roughly.
 pub fn asks(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
     let grid = |p: &Phase| (task.rows.end.min(p.ny) - task.rows.start.min(p.ny)) * p.nx;
-    let height = most_rows(kernel, t.leaves_gaps_out());
     let with_tile = |p: &Phase| match t.rows_are_neighbours() {
         true => {
             let depth = task.images.len() * p.segments * p.k;
@@ -90,7 +78,7 @@ pub fn asks(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
         }
         false => task.images.len() * kernel.asks(p.segments, p.k),
     };
-    let tiles: usize = t.phases[task.phases.clone()].iter().map(|p| grid(p).div_ceil(height) * with_tile(p)).sum();
+    let tiles: usize = t.phases[task.phases.clone()].iter().map(|p| grid(p).div_ceil(kernel.rows) * with_tile(p)).sum();
     (tiles * task.panels.len().div_ceil(kernel.across())).max(1)
 }
 
@@ -100,25 +88,6 @@ pub fn asks(t: &Tiles, kernel: &MicroKernel, task: &Task) -> usize {
 /// `at` has the first elements of the buffers that `t` describes, with 64 readable bytes after the end of each; nobody else writes what the
 /// task owns; the CPU can run `kernel`.
 pub unsafe fn run_tiles(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, ahead: &mut [Ahead]) {
-    if !t.updated {
-        // SAFETY: passed on from the caller.
-        return unsafe { run_known(t, kernel, task, at, None, ahead) };
-    }
-    let mut gaps = GAPS.take();
-    // SAFETY: passed on from the caller.
-    unsafe {
-        let tiles = heights(task.rows.len(), most_rows(kernel, true));
-        let found = find_gaps(t, kernel, at.a, task.rows.start, tiles, &mut gaps);
-        run_known(t, kernel, task, at, found.then_some((&gaps, 0)), ahead);
-    }
-    GAPS.set(gaps);
-}
-
-/// As [`run_tiles`], where gaps of the left operand may be known.
-///
-/// # Safety
-/// As [`run_tiles`].
-unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, gaps: Known, ahead: &mut [Ahead]) {
     let mut scratch = [0.0f32; SCRATCH];
     let packed_rows = t.packed_rows();
     for phase in &t.phases[task.phases.clone()] {
@@ -139,8 +108,7 @@ unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, 
                 }
             }
         }
-        let height = most_rows(kernel, gaps.is_some());
-        let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(height);
+        let tiles = ((task.rows.end.min(phase.ny) - task.rows.start.min(phase.ny)) * phase.nx).div_ceil(kernel.rows);
         for panels in together(task.panels.clone(), kernel.across()) {
             let b_row = panels.start * packed_rows + phase.b_row;
             for image in task.images.clone() {
@@ -156,7 +124,7 @@ unsafe fn run_known(t: &Tiles, kernel: &MicroKernel, task: &Task, at: Operands, 
                     }
                     None => Ahead::NOTHING,
                 };
-                let job = Block { t, kernel, phase, task, image, panels: panels.clone(), b_row, gaps };
+                let job = Block { t, kernel, phase, task, image, panels: panels.clone(), b_row };
                 all[1..=rest].copy_from_slice(ahead);
                 // SAFETY: passed on from the caller.
                 unsafe { job.run(at, &mut scratch, &mut all[..=rest]) };
@@ -181,14 +149,12 @@ pub unsafe fn run_packing(
     let panel_len = t.packed_rows() * kernel.columns;
     let some = (OWN_ROWS / t.packed_rows()).max(1).next_multiple_of(kernel.rows);
     let most = (OWN_PANELS / panel_len).clamp(1, MOST_OWN).next_multiple_of(kernel.across());
-    let blocks = || task.rows.clone().step_by(some).map(|start| start..(start + some).min(task.rows.end));
-    let mut run = |gaps: Option<&Gaps>, own: *mut f32| {
-        let height = most_rows(kernel, gaps.is_some());
+    scratch([most * panel_len], |[own]| {
         for first in task.panels.clone().step_by(most) {
             let panels = first..(first + most).min(task.panels.end);
             let next = panels.end..(panels.end + most).min(task.panels.end);
             let asks =
-                kernel.asks(1, t.packed_rows()) * task.rows.len().div_ceil(height) * panels.len().div_ceil(kernel.across());
+                kernel.asks(1, t.packed_rows()) * task.rows.len().div_ceil(kernel.rows) * panels.len().div_ceil(kernel.across());
             let mut all = [Ahead::NOTHING; MOST_AHEAD + 1];
             all[..MOST_AHEAD].copy_from_slice(ahead);
             all[MOST_AHEAD] = pack_ahead(pack, at.b, next, asks);
@@ -196,56 +162,15 @@ pub unsafe fn run_packing(
             unsafe {
                 pack_some(pack, kernel, at.b, own, panels.clone());
                 let at = Operands { b: own.wrapping_sub(panels.start * panel_len), ..at };
-                let mut before = 0;
-                for rows in blocks() {
-                    let tiles = heights(rows.len(), height).count();
+                for start in task.rows.clone().step_by(some) {
+                    let rows = start..(start + some).min(task.rows.end);
                     let part = Task { rows, panels: panels.clone(), ..task.clone() };
-                    run_known(t, kernel, &part, at, gaps.map(|g| (g, before)), &mut all);
-                    before += tiles;
+                    run_tiles(t, kernel, &part, at, &mut all);
                 }
             }
             ahead.copy_from_slice(&all[..MOST_AHEAD]);
         }
-    };
-    let mut gaps = GAPS.take();
-    let tiles = blocks().flat_map(|rows| heights(rows.len(), most_rows(kernel, true)));
-    // SAFETY: passed on from the caller.
-    let found = unsafe { find_gaps(t, kernel, at.a, task.rows.start, tiles, &mut gaps) };
-    scratch([most * panel_len], |[own]| run(found.then_some(&gaps), own));
-    GAPS.set(gaps);
-}
-
-/// Whether tiles of such heights, from row `first` on, have many gaps; then they are noted.
-///
-/// # Safety
-/// `a` is the first element of the buffer that `t` describes, and there are so many rows.
-unsafe fn find_gaps(
-    t: &Tiles,
-    kernel: &MicroKernel,
-    a: *const f32,
-    first: usize,
-    heights: impl Iterator<Item = usize>,
-    gaps: &mut Gaps,
-) -> bool {
-    let Some(p) = t.phases.first().filter(|_| t.a_step == 1) else { return false };
-    let Some(picked) = may_have_gaps(t, kernel, p.k) else { return false };
-    gaps.start(p.k);
-    let mut row = a.wrapping_add(t.a_offset + p.a + first * p.a_y);
-    for height in heights {
-        let rows: [*const f32; MOST_ROWS] = std::array::from_fn(|r| row.wrapping_add(r * p.a_y));
-        // SAFETY: rows of the left operand.
-        gaps.note(p.k, |list| unsafe { (picked.of_rows)(&rows[..height], p.k, list) });
-        if !gaps.begin_well() {
-            return false;
-        }
-        row = row.wrapping_add(height * p.a_y);
-    }
-    true
-}
-
-/// What finds gaps among `k` products of each row, where it is worth looking.
-fn may_have_gaps<'k>(t: &Tiles, kernel: &'k MicroKernel, k: usize) -> Option<&'k Picked> {
-    kernel.picked.as_ref().filter(|_| t.leaves_gaps_out() && Gaps::can_hold(k))
+    });
 }
 
 /// Heights of the tiles of so many rows: nearly equal, no small remainder.
@@ -283,14 +208,12 @@ unsafe fn copied(
     scratch: &mut [f32; SCRATCH],
     ahead: &mut [Ahead],
 ) {
-    let picked = may_have_gaps(t, kernel, COPIED_DEPTH);
-    let (height, width) = (most_rows(kernel, picked.is_some()), kernel.columns);
+    let (height, width) = (kernel.rows, kernel.columns);
     let rows = task.rows.start.min(p.ny)..task.rows.end.min(p.ny);
     let tiles = rows.len().div_ceil(height);
     let depth = task.images.len() * p.segments * p.k;
     let tile_len = COPIED_DEPTH * height + COPY_SLACK;
     let image = task.images.start;
-    let mut gaps = GAPS.take();
     COPY.with_borrow_mut(|copy| {
         let room = (tiles * tile_len).max(rows.len() * (COPIED_DEPTH + COPY_SLACK));
         if copy.len() < room {
@@ -302,13 +225,15 @@ unsafe fn copied(
             if let Some(sparse) = may_be_sparse(t, kernel) {
                 let step = COPIED_DEPTH + COPY_SLACK;
                 let from = a.wrapping_add(t.a_offset + image * t.a_image + some.start * t.a_step + p.a + rows.start);
+                // The operand as it lies: columns are looked at, where the copy will have rows.
+                let columns = Rows { first: from, step: t.a_step, count: some.len(), len: rows.len() };
                 let all = Rows { first: copy, step, count: rows.len(), len: some.len() };
                 let (b, c) = (b.wrapping_add(image * t.b_image), c.wrapping_add(image * t.c_image));
                 let to = columns_of(t, p, task, width, start, Operands { a, b, c });
                 // SAFETY: the rows and `k` are those of the phase; the copy has room for them.
                 unsafe {
-                    turn(kernel, from, t.a_step, [rows.len(), some.len()], copy, step);
-                    if sparse.pays(all) {
+                    if sparse.pays(columns) {
+                        turn(kernel, from, t.a_step, [rows.len(), some.len()], copy, step);
                         sparse.multiply(all, to, ahead);
                         continue;
                     }
@@ -316,15 +241,6 @@ unsafe fn copied(
             }
             // SAFETY: the rows and `k` are those of the phase; the copy has room for them.
             unsafe { copy_left(t, p, image, rows.clone(), some.clone(), height, a, copy, tile_len) };
-            gaps.start(some.len());
-            let found = picked.is_some_and(|picked| {
-                (0..tiles).all(|tile| {
-                    let (tile, here) = (copy.wrapping_add(tile * tile_len), height.min(rows.len() - tile * height));
-                    // SAFETY: a tile of the copy, and what lies behind it in the slack.
-                    gaps.note(some.len(), |list| unsafe { (picked.of_tile)(tile, here, some.len(), list) });
-                    gaps.begin_well()
-                })
-            });
             for panels in together(task.panels.clone(), kernel.across()) {
                 let (column, image_b) = (panels.start * width, if t.sum_images { 0 } else { image * t.b_image });
                 // SAFETY: the first of these panels of the packed operand.
@@ -343,9 +259,6 @@ unsafe fn copied(
                         (args.a_rows[r], args.c_rows[r]) = (a_row, c_row);
                         (a_row, c_row) = (a_row.wrapping_add(1), c_row.wrapping_add(p.c_y));
                     }
-                    if found {
-                        gaps.tell(tile, &mut args);
-                    }
                     ask_for_results(&args, here, panels.len());
                     args.ask(kernel, ahead);
                     // SAFETY: the rows are the task's, the copy holds the tile, and all addresses are inside the buffers.
@@ -354,7 +267,6 @@ unsafe fn copied(
             }
         }
     });
-    GAPS.set(gaps);
 }
 
 /// Copies rows `rows` and products `depth` (over images, segments and `k`) of the left operand into tiles `[k][height]`.
@@ -456,10 +368,7 @@ unsafe fn finish(
     scratch: &mut [f32; SCRATCH],
 ) {
     let width = panels * kernel.columns;
-    let run = match &kernel.picked {
-        Some(picked) if !args.left.is_null() => picked.run[panels - 1][height - 1],
-        _all => kernel.run[panels - 1][height - 1],
-    };
+    let run = kernel.run[panels - 1][height - 1];
     if columns == width {
         // SAFETY: passed on from the caller.
         return unsafe { run(args) };
@@ -489,7 +398,6 @@ struct Block<'a> {
     image: usize,
     panels: Range<usize>,
     b_row: usize,
-    gaps: Known<'a>,
 }
 
 impl Block<'_> {
@@ -519,7 +427,7 @@ impl Block<'_> {
         };
         let a_pair = 4 * if p.nx == 1 { p.a_y } else { p.a_x };
         let (mut y, mut x) = (rows.start, 0);
-        let mut most = most_rows(self.kernel, self.gaps.is_some());
+        let mut most = self.kernel.rows;
         if a_pair % WAY == 0 {
             most = most.min(MOST_IN_SET);
         }
@@ -530,7 +438,7 @@ impl Block<'_> {
         args.a_segment = t.a_segment * 4;
         args.a_pair = a_pair;
         (args.b_panel, args.c_panel) = (t.packed_rows() * width * 4, t.c_panel * 4);
-        for (tile, height) in (0..count / span.max(1)).flat_map(|_| heights(units, most)).enumerate() {
+        for height in (0..count / span.max(1)).flat_map(|_| heights(units, most)) {
             let height = height * unit;
             for r in 0..height {
                 args.a_rows[r] = a.wrapping_add(y * p.a_y + x * p.a_x);
@@ -539,9 +447,6 @@ impl Block<'_> {
                 if x == p.nx {
                     (x, y) = (0, y + 1);
                 }
-            }
-            if let Some((gaps, before)) = self.gaps {
-                gaps.tell(before + tile, &mut args);
             }
             ask_for_results(&args, height, panels);
             args.ask(self.kernel, ahead);

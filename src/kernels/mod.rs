@@ -11,7 +11,6 @@ mod avx512;
 mod border;
 mod cut;
 mod drive;
-mod gaps;
 mod lanes;
 mod narrow;
 mod pack;
@@ -73,10 +72,6 @@ pub struct TileArgs {
     pub c_panel: usize,
     /// Whether sums start from what `c` holds instead of 0.
     pub accumulate: usize,
-    /// For [`Picked::run`]: which of the products of the only segment are computed.
-    pub left: *const u16,
-    /// How many.
-    pub count: usize,
     /// What a micro-kernel with [`MicroKernel::pause`] asks for; see [`TileArgs::ask`].
     pub ahead: *mut Ahead,
     /// How many.
@@ -101,8 +96,6 @@ impl TileArgs {
             b_panel: 0,
             c_panel: width * 4,
             accumulate: 0,
-            left: std::ptr::null(),
-            count: 0,
             ahead: std::ptr::null_mut(),
             aheads: 0,
         }
@@ -134,9 +127,7 @@ pub struct MicroKernel {
     pub columns: usize,
     /// The functions for tiles of `p + 1` panels and, of these, of `i + 1` rows.
     pub run: Vec<Vec<Tile>>,
-    /// How it leaves out products, where it can.
-    pub picked: Option<Picked>,
-    /// How it leaves out what is 0 in single rows, where it can.
+    /// How it leaves out what is 0 in a row, where it can.
     pub sparse: Option<Sparse>,
     /// Transposes a block of 8x8: from rows `step` elements apart to rows `step` elements apart.
     pub transpose: Option<Transpose>,
@@ -147,19 +138,6 @@ pub struct MicroKernel {
     pub pairs: bool,
     /// Numbers in a vector of the hand-written transforms of Winograd's minimal filtering; 0 where there are none.
     pub vector: usize,
-}
-
-/// A micro-kernel for the products in a list, and how to find those that are not 0 in all rows of a tile. Lists get room for 8 more.
-#[derive(Clone, Debug)]
-pub struct Picked {
-    /// Most rows of its tiles, at most 8: the fewer they are, the more zeros they share.
-    pub rows: usize,
-    /// As [`MicroKernel::run`], for [`TileArgs::left`].
-    pub run: Vec<Vec<Tile>>,
-    /// `(rows, k, list)` for rows of `k` elements: how many are left.
-    pub of_rows: unsafe fn(&[*const f32], usize, *mut u16) -> usize,
-    /// `(tile, rows, k, list)` for tiles that hold [`Picked::rows`] elements for each product; 8 are readable for each.
-    pub of_tile: unsafe fn(*const f32, usize, usize, *mut u16) -> usize,
 }
 
 /// `(from, step of its rows, to, step of its rows)`.

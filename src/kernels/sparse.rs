@@ -1,8 +1,9 @@
-//! Products whose left operand has zeros of its own in every row, as a rectifier leaves them: about half of the elements, in places that
-//! rows do not share. Rows are taken one by one, and what is 0 is left out.
+//! Products whose left operand has many zeros, in places that its rows do not share: a rectifier leaves about half of the elements, and images
+//! of digits are black around the ink. Rows are taken one by one, and what is 0 is left out.
 //!
 //! Each row passes over some panels at a time, and over so many products that what it reads of these panels stays in the first-level
-//! cache for the rows after it. Sums are the same to the bit as those of all products (see [`gaps`](super::gaps)).
+//! cache for the rows after it. A sum that begins with 0 stays as it is when products of 0 and finite numbers are added, so sums are the same to
+//! the bit as those of all products (what a weight that is not finite multiplies by 0 does not become NaN).
 
 use super::MicroKernel;
 use super::ahead::{Ahead, MOST_AHEAD};
@@ -21,7 +22,7 @@ const LOOKED_AT: usize = 8;
 /// Most elements, of a hundred, that may not be 0: with more, taking all of them is faster.
 const MOST_OF_HUNDRED: usize = 66;
 
-/// A micro-kernel for rows with zeros of their own.
+/// A micro-kernel that leaves out the zeros of rows.
 #[derive(Clone, Debug)]
 pub struct Sparse {
     /// The functions for `p + 1` panels: rows of at most [`DEPTH`] elements, the panels that they pass over, and room for a copy of these. With
@@ -207,6 +208,9 @@ unsafe fn block<V: Lanes, const N: usize>(rows: &Rows, to: &Columns, own: *mut f
         unsafe {
             let a = rows.first.add(n * rows.step);
             let mask = std::mem::replace(&mut next, mask::<V>(rows.first.add((n + 1).min(rows.count - 1) * rows.step), rows.len));
+            if mask == 0 && to.accumulate {
+                continue;
+            }
             if !is_short {
                 row::<V, N>(a, mask, own, c, to.c_panel, to.accumulate);
                 continue;

@@ -47,12 +47,8 @@ pub fn title(plan: &Plan, kernel: &Kernel) -> String {
         Kind::Tiles(t, _) => {
             let copied = if t.rows_are_neighbours() { " of copied rows" } else { "" };
             let packed = if t.pack.is_some() { " with panels packed on the way" } else { "" };
-            let gaps = match (t.leaves_gaps_out(), t.leaves_own_zeros_out()) {
-                (true, _) => ", leaving out what is 0 in all rows of a tile",
-                (_, true) => ", leaving out what is 0 in a row",
-                (false, false) => "",
-            };
-            format!("{}, {} image(s), direct batch-reduce{copied}{packed}{gaps}", t.label, t.images)
+            let zeros = if t.leaves_zeros_out() { ", leaving out what is 0 in a row" } else { "" };
+            format!("{}, {} image(s), direct batch-reduce{copied}{packed}{zeros}", t.label, t.images)
         }
         Kind::Narrow(j, _) => format!("{}, {} image(s), taps as columns", j.label, j.narrow.images),
         Kind::Thin(j) => format!("{}, {} image(s), few channels as rows", j.label, j.thin.images),

@@ -22,8 +22,9 @@ pub struct Tiles {
     pub pack: Option<Pack>,
     /// Whether the right operand is a state that lies in panels and that the plan also updates.
     pub updated: bool,
-    /// What is known of zeros in the left operand.
-    pub zeros: Zeros,
+    /// Whether the left operand may have many zeros, in places that its rows do not share: a rectifier leaves them, or the gradient through one,
+    /// and data may have them.
+    pub has_zeros: bool,
     /// Result.
     pub c: BufferId,
     /// Images (or matrices of a batch).
@@ -52,17 +53,6 @@ pub struct Tiles {
     pub shapes: [Shape; 3],
     /// What it computes, for reports.
     pub label: String,
-}
-
-/// What is known of zeros in the left operand of a matrix product.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Zeros {
-    /// Nothing.
-    Few,
-    /// It is given from outside: data may have many, in the same places of many rows.
-    Shared,
-    /// A rectifier, or the gradient through one, leaves many, each row in places of its own.
-    Own,
 }
 
 /// Rows that share their taps.
@@ -107,16 +97,10 @@ impl Tiles {
         self.a_step != 1 && self.phases.iter().all(|p| p.a_y == 1 && p.nx == 1)
     }
 
-    /// Whether zeros that the rows of a tile share are left out, where the host's micro-kernel can.
-    pub fn leaves_gaps_out(&self) -> bool {
-        self.zeros == Zeros::Shared && (self.rows_are_neighbours() || (self.pack.is_some() || self.updated) && self.a_step == 1)
-    }
-
-    /// Whether zeros that single rows have are left out, where the host's micro-kernel can: where what is left of a row passes over enough
-    /// columns.
-    pub fn leaves_own_zeros_out(&self) -> bool {
+    /// Whether what is 0 in a row is left out, where the host's micro-kernel can: where what is left of the row passes over enough columns.
+    pub fn leaves_zeros_out(&self) -> bool {
         let rows = self.rows_are_neighbours() || self.a_step == 1 && self.images == 1;
-        self.zeros == Zeros::Own && self.n >= FEWEST_COLUMNS && rows
+        self.has_zeros && self.n >= FEWEST_COLUMNS && rows
     }
 
     /// Whether the result lies in panels, of this width.

@@ -9,7 +9,7 @@ use crate::schedule::narrow::{Narrow, NarrowJob};
 use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use crate::schedule::panels::Panels;
 use crate::schedule::thin::{Thin, ThinJob};
-use crate::schedule::tiles::{self, Pack, Phase, Tiles, Zeros};
+use crate::schedule::tiles::{self, Pack, Phase, Tiles};
 use crate::schedule::views::{Views, contiguous};
 use crate::schedule::winograd::{Order, Winograd};
 use crate::schedule::{BufferId, Filtering, Home, Kind, Split, Transform, updates};
@@ -411,11 +411,7 @@ impl Emitter<'_> {
             b,
             pack,
             updated: ready && updates(self.graph).next().is_some(),
-            zeros: match self.buffers[a.index()].home {
-                Home::Feed(_) => Zeros::Shared,
-                _made if is_rectified(self.graph, node.args[0]) => Zeros::Own,
-                _made => Zeros::Few,
-            },
+            has_zeros: matches!(self.buffers[a.index()].home, Home::Feed(_)) || is_rectified(self.graph, node.args[0]),
             c: self.home(v),
             images: batch,
             a_image: if r == 3 { strides[0] } else { 0 },
@@ -465,7 +461,7 @@ impl Emitter<'_> {
             b,
             pack: None,
             updated: false,
-            zeros: Zeros::Few,
+            has_zeros: false,
             c: self.home(v),
             images,
             a_image: image(first),
