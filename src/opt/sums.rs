@@ -1,7 +1,8 @@
-//! Sums of products: what does not vary along the summed axes leaves the sum.
+//! Sums of products: what does not vary along the summed axes leaves the sum, and so does what adds nothing to it.
 //!
-//! `sum(x * broadcast(c))` is `sum(x) * c`, also through negations and longer products. After it, the two sums of a batch
-//! norm's gradient are the very sums its weight and bias need, and are taken once. `sum(x - broadcast(mean(x)))` is 0.
+//! `sum(x * broadcast(c))` is `sum(x) * c`, also through negations and longer products. `sum(x - broadcast(mean(x)))` is 0, alone, times what does
+//! not vary, and as a term of a longer sum. After it, the sums of a norm's gradient are the very sums its weight and bias need, are taken once, and
+//! are known before the gradient is: two passes over the data instead of three.
 
 use super::rebuild::rebuild;
 use crate::graph::{Binary, Builder, Graph, Node, Op, Reduce, Unary, Value};
@@ -25,13 +26,10 @@ struct Product {
 }
 
 fn sum(b: &mut Builder, x: Value, axes: &[usize]) -> Option<Value> {
-    if deviates_from_own_mean(b, x, axes) {
-        let mut shape = b.shape(x).to_vec();
-        axes.iter().for_each(|&a| shape[a] = 1);
-        return Some(b.constant(0.0, &shape));
+    if let Some(rest) = without_deviations(b, x, axes) {
+        return Some(b.sum(rest, axes));
     }
-    let mut product = Product { scale: 1.0, ..Product::default() };
-    take_apart(b, x, axes, &mut product);
+    let product = take_apart(b, x, axes);
     if product.invariant.is_empty() && product.scale == 1.0 {
         return None;
     }
@@ -50,7 +48,34 @@ fn sum(b: &mut Builder, x: Value, axes: &[usize]) -> Option<Value> {
     Some(b.scale(result, product.scale))
 }
 
-fn take_apart(b: &Builder, x: Value, axes: &[usize], product: &mut Product) {
+/// `x` without the terms that add up to 0 along the axes, if it has any.
+fn without_deviations(b: &mut Builder, x: Value, axes: &[usize]) -> Option<Value> {
+    if is_deviation(b, x, axes) {
+        return Some(b.constant(0.0, &b.shape(x).to_vec()));
+    }
+    let Node { op: op @ Op::Binary(Binary::Add | Binary::Sub), args, .. } = b.graph().node(x).clone() else { return None };
+    let rest = args.iter().map(|&a| without_deviations(b, a, axes)).collect::<Vec<_>>();
+    if rest.iter().all(Option::is_none) {
+        return None;
+    }
+    let terms: Vec<Value> = rest.iter().zip(&args).map(|(rest, &a)| rest.unwrap_or(a)).collect();
+    Some(b.push(op, &terms))
+}
+
+/// Whether `x` adds up to 0 along the axes: a deviation from its own mean there, times what does not vary.
+fn is_deviation(b: &Builder, x: Value, axes: &[usize]) -> bool {
+    let product = take_apart(b, x, axes);
+    product.varying.len() == 1 && deviates_from_own_mean(b, product.varying[0], axes)
+}
+
+/// The factors of `x`.
+fn take_apart(b: &Builder, x: Value, axes: &[usize]) -> Product {
+    let mut product = Product { scale: 1.0, ..Product::default() };
+    factors(b, x, axes, &mut product);
+    product
+}
+
+fn factors(b: &Builder, x: Value, axes: &[usize], product: &mut Product) {
     let Node { op, args, shape } = b.graph().node(x);
     let invariant = |v: Value| match b.graph().node(v) {
         Node { op: Op::Broadcast, args, .. } => axes.iter().all(|&a| b.shape(args[0])[a] == 1).then_some(args[0]),
@@ -58,14 +83,14 @@ fn take_apart(b: &Builder, x: Value, axes: &[usize], product: &mut Product) {
     };
     debug_assert!(axes.iter().all(|&a| a < shape.len()));
     match op {
-        Op::Binary(Binary::Mul) => args.iter().for_each(|&a| take_apart(b, a, axes, product)),
+        Op::Binary(Binary::Mul) => args.iter().for_each(|&a| factors(b, a, axes, product)),
         Op::Binary(Binary::Div) if invariant(args[1]).is_some() => {
-            take_apart(b, args[0], axes, product);
+            factors(b, args[0], axes, product);
             product.invariant.extend(invariant(args[1]).map(|v| (v, true)));
         }
         Op::Unary(Unary::Neg) => {
             product.scale = -product.scale;
-            take_apart(b, args[0], axes, product);
+            factors(b, args[0], axes, product);
         }
         Op::Const(bits) => product.scale *= f32::from_bits(*bits),
         _ => match invariant(x) {
