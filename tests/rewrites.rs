@@ -4,7 +4,8 @@ mod common;
 
 use common::{difference, interpret, run};
 use ganc::codegen::Host;
-use ganc::graph::{Binary, Builder, FeedId, Graph, Sink, Source, Value, text};
+use ganc::grad;
+use ganc::graph::{Binary, Builder, FeedId, Graph, Op, Sink, Source, Unary, Value, text};
 use ganc::opt;
 use ganc::runtime::Team;
 
@@ -94,4 +95,37 @@ fn only_what_is_read_of_a_product_is_computed() {
     insta::assert_snapshot!("unread_in_batches", rewritten(&graph(|b| parts(b, Some(3), [false, false], &between))));
     let corners = [[0, 0, 1, 1], [5, 8, 1, 1]];
     insta::assert_snapshot!("unread_nothing", rewritten(&graph(|b| parts(b, None, [false, false], &corners))));
+}
+
+/// A norm over rows, with a weight, and the gradients of a weighted sum of what it gives.
+fn norm(b: &mut Builder) {
+    let (x, gain, wanted) = (feed(b, 0, &[16, 5]), feed(b, 1, &[1, 5]), feed(b, 2, &[16, 5]));
+    let mean = b.mean(x, &[0]);
+    let centred = b.sub(x, mean);
+    let squares = b.mul(centred, centred);
+    let var = b.mean(squares, &[0]);
+    let var = b.add_const(var, 1e-5);
+    let deviation = b.unary(Unary::Sqrt, var);
+    let normal = b.div(centred, deviation);
+    let y = b.mul(normal, gain);
+    let weighted = b.mul(y, wanted);
+    let loss = b.sum(weighted, &[0, 1]);
+    for (name, of) in [("x", x), ("gain", gain)] {
+        let gradient = b.grad(loss, of);
+        b.output(name, gradient, Sink::Result);
+    }
+}
+
+#[test]
+fn the_gradient_of_a_norm_needs_no_sums_of_its_own() {
+    let built = graph(norm);
+    let after = opt::lower(&built);
+    let (expected, found) = (interpret::<f64>(&grad::expand(&built), 5), interpret::<f64>(&after, 5));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(expected.iter().any(|x| x.abs() > 1e-3));
+        assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12), "{}", text::print(&after));
+    }
+    // The mean, the variance, and the gradients of a gain and a shift.
+    let sums = after.nodes().iter().filter(|n| matches!(n.op, Op::Reduce(..))).count();
+    assert_eq!(sums, 4, "{}", text::print(&after));
 }

@@ -89,7 +89,7 @@ fn binary(b: &mut Builder, f: Binary, x: Value, y: Value, shape: &[usize]) -> Op
         Binary::Add => match (negated(b, x), negated(b, y)) {
             (_, Some(v)) => Some(b.sub(x, v)),
             (Some(v), None) => Some(b.sub(y, v)),
-            (None, None) => add_neighbours(b, x, y),
+            (None, None) => add_neighbours(b, x, y).or_else(|| add_to_image(b, x, y)),
         },
         Binary::Sub => negated(b, y).map(|v| b.add(x, v)),
         Binary::Mul if cx == Some(0.0) || cy == Some(0.0) => Some(b.constant(0.0, shape)),
@@ -141,6 +141,38 @@ fn add_neighbours(b: &mut Builder, x: Value, y: Value) -> Option<Value> {
         }
     }
     None
+}
+
+/// A border among zeros is added to the part of the same value that stands in a sum, not to the whole sum: `(s + image) + border` is
+/// `s + (image + border)`, which can be computed in place.
+fn add_to_image(b: &mut Builder, x: Value, y: Value) -> Option<Value> {
+    for (sum, border) in [(x, y), (y, x)] {
+        let (Node { op: Op::Binary(Binary::Add), args, .. }, Op::Pad { .. }) = (b.graph().node(sum), &b.graph().node(border).op)
+        else {
+            continue;
+        };
+        let (whole, args) = (part_of(b, border)?, args.clone());
+        if part_of(b, sum) == Some(whole) {
+            return None;
+        }
+        let Some(image) = args.iter().position(|&v| part_of(b, v) == Some(whole)) else { continue };
+        let with_border = b.add(args[image], border);
+        return Some(b.add(args[1 - image], with_border));
+    }
+    None
+}
+
+/// The value that `v`, a sum of its parts, or one of them among zeros, is a part of.
+fn part_of(b: &Builder, v: Value) -> Option<Value> {
+    let node = b.graph().node(v);
+    match node.op {
+        Op::Slice { .. } => Some(node.args[0]),
+        Op::Pad { .. } | Op::Concat(_) | Op::Binary(Binary::Add) => {
+            let whole = part_of(b, node.args[0])?;
+            node.args[1..].iter().all(|&a| part_of(b, a) == Some(whole)).then_some(whole)
+        }
+        _ => None,
+    }
 }
 
 /// `first + second` where `second` begins, along the only axis on which zeros surround them, where `first` ends.

@@ -9,7 +9,7 @@ use super::nest::{Access, Dim, Inst, Nest, Reduction, Store};
 use super::panels::Panels;
 use super::views::{View, Views, contiguous};
 use super::{Border, Buffer, BufferId, Home, Kind, Split, Target};
-use crate::graph::{Graph, Op, Sink, Source, Value, volume};
+use crate::graph::{Binary, Graph, Node, Op, Sink, Source, Value, volume};
 pub use products::epilogue_problem;
 use std::collections::{BTreeSet, HashMap};
 
@@ -189,6 +189,7 @@ impl Emitter<'_> {
             }
             UnitKind::Anchor(v, epilogue) => self.anchor(unit, *v, epilogue.as_ref()),
             UnitKind::Gather(v) => self.gather(unit, *v),
+            UnitKind::Fold(v) => self.fold(unit, *v),
             UnitKind::Pack(v) => self.pack(unit, *v),
         }
     }
@@ -342,6 +343,38 @@ impl Emitter<'_> {
         // Parts that were written in place by other units count as written here: readers wait for them too.
         let parts: Vec<usize> = self.fusion.units[unit.index()].after.iter().flat_map(|u| self.done[u.index()].clone()).collect();
         self.done[unit.index()].extend(parts);
+    }
+
+    /// Adds the borders of fold `v` where they belong.
+    fn fold(&mut self, unit: UnitId, v: Value) {
+        let (graph, views) = (self.graph, self.views);
+        let (Some(fold), Some(image)) = (views.folds.of(v), &views.placed[v.index()]) else {
+            unreachable!("a fold is placed in an image")
+        };
+        for &border in &fold.borders {
+            let Node { op: Op::Pad { low, .. }, args, .. } = graph.node(border) else {
+                unreachable!("a border stands among zeros")
+            };
+            let Some(part) = views.view(graph, args[0]) else { unreachable!("a border has memory") };
+            let (source, start, strides) = self.resolve(&part);
+            let (target, first, steps) = self.resolve(image);
+            let offset = first + low.iter().zip(&steps).map(|(l, s)| l * s).sum::<usize>();
+            let mut nest = Nest {
+                dims: graph.shape(args[0]).iter().map(|&size| Dim { size, reduced: false }).collect(),
+                accesses: vec![
+                    Access { buffer: target, offset, strides: steps.clone() },
+                    Access { buffer: source, offset: start, strides },
+                    Access { buffer: target, offset, strides: steps },
+                ],
+                body: vec![Inst::Load(0), Inst::Load(1), Inst::Binary(Binary::Add, 0, 1)],
+                stores: vec![Store { value: 2, access: 2 }],
+                reductions: Vec::new(),
+            };
+            nest.canonicalise(0);
+            let (reads, writes) = touched(&nest);
+            let split = split(&nest);
+            self.push(unit, Kind::Nest(nest, split), &[], reads, writes);
+        }
     }
 
     /// A kernel of `unit` that waits for nothing.

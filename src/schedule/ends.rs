@@ -22,6 +22,8 @@ pub enum Reason {
     Copied,
     /// It is part of a padded image or concatenation itself: that is read when it is whole.
     Gathered,
+    /// Its borders are added to what they surround: that is read with them.
+    Folded,
     /// It is one of several partial results of a reduction in two steps.
     Partial,
     /// It is reduced over these axes, and the reader needs what all their elements give.
@@ -63,6 +65,7 @@ impl fmt::Display for Reason {
             Reason::Placed => write!(f, "part of an image that is read when it is whole"),
             Reason::Copied => write!(f, "copied into an image or concatenation"),
             Reason::Gathered => write!(f, "an image or concatenation is read when it is whole"),
+            Reason::Folded => write!(f, "borders are added in place to what they surround"),
             Reason::Partial => write!(f, "partial results that are reduced once more"),
             Reason::Reduction(over) => write!(f, "its reduction over [{}] must be complete first", axes(over)),
             Reason::Reduces(over) => write!(f, "the reader reduces over [{}] across tiles", axes(over)),

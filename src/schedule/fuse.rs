@@ -50,6 +50,8 @@ pub enum UnitKind {
     Anchor(Value, Option<Loop>),
     /// Zeros and copies that make a padded image or a concatenation.
     Gather(Value),
+    /// Borders added to the image they surround.
+    Fold(Value),
     /// A matrix copied into panels for the anchor named.
     Pack(Value),
     /// Merged into another unit.
@@ -175,7 +177,9 @@ impl Fuser<'_> {
         let after = reads.into_iter().filter_map(|v| self.unit_of[v.index()]).collect();
         self.loop_reads.push(match &kind {
             UnitKind::Loop(l) => self.reads(l),
-            UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Pack(_) | UnitKind::Gone => BTreeSet::new(),
+            UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Fold(_) | UnitKind::Pack(_) | UnitKind::Gone => {
+                BTreeSet::new()
+            }
         });
         self.units.push(Unit { kind, after });
         UnitId(self.units.len() as u32 - 1)
@@ -188,6 +192,7 @@ impl Fuser<'_> {
         let node = self.graph.node(v);
         let reads: Vec<Value> = reads_of(self.graph, self.views, v).iter().map(|r| r.base).collect();
         let kind = match &node.op {
+            _sum if self.views.folds.of(v).is_some() => UnitKind::Fold(v),
             Op::Input(_) | Op::Literal(_) => return,
             Op::Grad => unreachable!("a scheduled graph has no gradients left"),
             Op::Reduce(_, axes) => {
@@ -205,7 +210,7 @@ impl Fuser<'_> {
         };
         let pack = match &kind {
             UnitKind::Anchor(..) => self.pack(v),
-            UnitKind::Loop(_) | UnitKind::Gather(_) | UnitKind::Pack(_) | UnitKind::Gone => None,
+            UnitKind::Loop(_) | UnitKind::Gather(_) | UnitKind::Fold(_) | UnitKind::Pack(_) | UnitKind::Gone => None,
         };
         let unit = self.add(kind, reads);
         self.units[unit.index()].after.extend(pack);
@@ -240,7 +245,7 @@ impl Fuser<'_> {
     fn loop_of(&self, u: UnitId) -> Option<&Loop> {
         match &self.units[u.index()].kind {
             UnitKind::Loop(l) => Some(l),
-            UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Pack(_) | UnitKind::Gone => None,
+            UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Fold(_) | UnitKind::Pack(_) | UnitKind::Gone => None,
         }
     }
 
@@ -371,7 +376,9 @@ impl Fuser<'_> {
                 let (l, problem) = match &self.units[u.index()].kind {
                     UnitKind::Loop(l) => (l, self.follow_problem(v, anchor, u, l)),
                     UnitKind::Anchor(_, Some(l)) if self.reads(l).iter().any(|r| r.base == v) => (l, Some(Reason::Elsewhere)),
-                    UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Pack(_) | UnitKind::Gone => continue,
+                    UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Fold(_) | UnitKind::Pack(_) | UnitKind::Gone => {
+                        continue;
+                    }
                 };
                 let reason = match (problem, follower) {
                     (None, None) => {
@@ -443,7 +450,7 @@ impl Fuser<'_> {
                     reads.extend(l.iter().flat_map(|l| self.reads(l)));
                     reads
                 }
-                UnitKind::Gather(v) => out_of_line(reads_of(self.graph, self.views, *v)),
+                UnitKind::Gather(v) | UnitKind::Fold(v) => out_of_line(reads_of(self.graph, self.views, *v)),
                 UnitKind::Pack(v) => {
                     let mut reads = BTreeSet::new();
                     collect(self.graph, self.views, self.graph.node(*v).args[1], &mut reads);
@@ -490,11 +497,14 @@ impl Fuser<'_> {
     /// Why value `v` of unit `maker` goes to memory for unit `reader`.
     fn reasons(&self, v: Value, maker: UnitId, reader: UnitId) -> BTreeSet<Reason> {
         let noted = || -> BTreeSet<Reason> {
-            if matches!(self.units[maker.index()].kind, UnitKind::Gather(_)) {
-                return BTreeSet::from([Reason::Gathered]);
+            match self.units[maker.index()].kind {
+                UnitKind::Gather(_) => BTreeSet::from([Reason::Gathered]),
+                UnitKind::Fold(_) => BTreeSet::from([Reason::Folded]),
+                UnitKind::Loop(_) | UnitKind::Anchor(..) | UnitKind::Pack(_) | UnitKind::Gone => {
+                    let all = self.refused.get(&v).into_iter().flatten();
+                    all.filter(|(r, _)| self.unit_of[r.index()] == Some(reader)).map(|(_, reason)| reason.clone()).collect()
+                }
             }
-            let all = self.refused.get(&v).into_iter().flatten();
-            all.filter(|(r, _)| self.unit_of[r.index()] == Some(reader)).map(|(_, reason)| reason.clone()).collect()
         };
         match &self.units[reader.index()].kind {
             UnitKind::Loop(_) => noted(),
@@ -505,7 +515,7 @@ impl Fuser<'_> {
                 // The right operand is mostly read by way of a copy.
                 let copies = |u: &UnitId| match self.units[u.index()].kind {
                     UnitKind::Pack(p) => self.graph.node(p).args[1] == args[1],
-                    UnitKind::Loop(_) | UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Gone => false,
+                    UnitKind::Loop(_) | UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Fold(_) | UnitKind::Gone => false,
                 };
                 let taken = if self.units[reader.index()].after.iter().any(copies) { &args[..1] } else { &args[..] };
                 let mut operands = BTreeSet::new();
@@ -519,6 +529,7 @@ impl Fuser<'_> {
                 let placed = self.views.placed[v.index()].as_ref().is_some_and(|place| place.base == *g);
                 BTreeSet::from([if placed { Reason::Placed } else { Reason::Copied }])
             }
+            UnitKind::Fold(_) => BTreeSet::from([Reason::Folded]),
             UnitKind::Pack(_) => BTreeSet::from([Reason::Packed]),
             UnitKind::Gone => BTreeSet::new(),
         }
@@ -532,7 +543,7 @@ impl Fuser<'_> {
             let (own, l): (Option<Value>, Option<&Loop>) = match &unit.kind {
                 UnitKind::Loop(l) => (None, Some(l)),
                 UnitKind::Anchor(v, l) => (Some(*v), l.as_ref()),
-                UnitKind::Gather(v) | UnitKind::Pack(v) => (Some(*v), None),
+                UnitKind::Gather(v) | UnitKind::Fold(v) | UnitKind::Pack(v) => (Some(*v), None),
                 UnitKind::Gone => continue,
             };
             if let Some(v) = own {

@@ -7,6 +7,7 @@
 mod body;
 mod emit;
 pub mod ends;
+mod folds;
 mod fuse;
 mod lower;
 mod memory;

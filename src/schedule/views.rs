@@ -1,9 +1,10 @@
 //! Which values get memory, and how the others are seen through it.
 //!
 //! On exit every value is one of: stored (it has elements of its own in memory), a view of a stored value (an offset and
-//! strides), or inline (computed wherever it is used). A stored value may be placed inside a larger one, the padded image or
-//! concatenation it is made for.
+//! strides), or inline (computed wherever it is used). A stored value may be placed inside a larger one: the padded image or
+//! concatenation it is made for, or the image that its borders are [folded](super::folds) into.
 
+use super::folds::{self, Folds};
 use crate::graph::{Binary, Graph, Op, Sink, Unary, Value, volume};
 
 /// What the analysis found.
@@ -14,6 +15,8 @@ pub struct Views {
     pub users: Vec<Vec<Value>>,
     /// For each stored value that lies inside another: where.
     pub placed: Vec<Option<View>>,
+    /// Sums in the memory of their first term.
+    pub folds: Folds,
 }
 
 /// How a value exists.
@@ -59,13 +62,16 @@ pub fn analyse(graph: &Graph) -> Views {
         graph,
         output: vec![false; graph.nodes().len()],
         effort: Vec::new(),
-        views: Views { class: Vec::new(), placed: Vec::new(), users },
+        views: Views { class: Vec::new(), placed: Vec::new(), folds: folds::find(graph), users },
     };
     graph.outputs().iter().for_each(|o| a.output[o.value.index()] = true);
     a.views.placed = vec![None; graph.nodes().len()];
     a.place();
     for v in graph.values() {
         let class = a.classify(v);
+        if let Some(fold) = a.views.folds.of(v) {
+            a.views.placed[v.index()] = a.views.view(graph, fold.image);
+        }
         let effort = a.effort_of(v, &class);
         a.views.class.push(class);
         a.effort.push(effort);
@@ -134,7 +140,7 @@ impl Analysis<'_> {
             let node = self.graph.node(p);
             let outer = contiguous(&node.shape);
             match &node.op {
-                Op::Pad { low, step } => {
+                Op::Pad { low, step } if !self.views.folds.is_part(p) => {
                     let offset = low.iter().zip(&outer).map(|(l, s)| l * s).sum();
                     let strides = step.iter().zip(&outer).map(|(a, b)| a * b).collect();
                     self.place_in(node.args[0], View { base: p, offset, strides });
@@ -152,7 +158,8 @@ impl Analysis<'_> {
     }
 
     fn place_in(&mut self, part: Value, view: View) {
-        let is_free = self.views.placed[part.index()].is_none() && !self.output[part.index()];
+        let folded = self.views.folds.of(part).is_some();
+        let is_free = !folded && self.views.placed[part.index()].is_none() && !self.output[part.index()];
         let strided_is_fine = |u: &Value| {
             let op = &self.graph.node(*u).op;
             !matches!(op, Op::Reshape | Op::Conv(_) | Op::Dot { .. })
@@ -164,6 +171,12 @@ impl Analysis<'_> {
 
     fn classify(&self, v: Value) -> Class {
         let node = self.graph.node(v);
+        if self.views.folds.is_part(v) {
+            return Class::Inline;
+        }
+        if self.views.folds.of(v).is_some() {
+            return Class::Stored;
+        }
         match &node.op {
             Op::Input(_) | Op::Literal(_) | Op::Pad { .. } | Op::Concat(_) | Op::Reduce(..) | Op::Dot { .. } | Op::Conv(_) => {
                 Class::Stored

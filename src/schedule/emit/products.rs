@@ -191,7 +191,12 @@ impl Emitter<'_> {
         let node = graph.node(v);
         let packed = self.fusion.units[unit.index()].after.iter().find_map(|u| match self.fusion.units[u.index()].kind {
             UnitKind::Pack(p) if graph.node(p).args[1] == node.args[1] => self.packs.get(u).copied(),
-            UnitKind::Loop(_) | UnitKind::Anchor(..) | UnitKind::Gather(_) | UnitKind::Pack(_) | UnitKind::Gone => None,
+            UnitKind::Loop(_)
+            | UnitKind::Anchor(..)
+            | UnitKind::Gather(_)
+            | UnitKind::Fold(_)
+            | UnitKind::Pack(_)
+            | UnitKind::Gone => None,
         });
         if let (Some(narrow), Some(b)) = (Narrow::of(graph, v, self.target), packed) {
             self.narrow(unit, v, narrow, b, epilogue);
