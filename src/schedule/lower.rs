@@ -3,21 +3,24 @@
 //!
 //! On exit every convolution has an explicit [`Op::Pad`] before it where it needs zeros around its image, so that padding is
 //! written by whatever makes the image, is shared between a convolution and its filter gradient, and the kernels never test
-//! a border. The graph means the same; the interpreter can run it. Results keep their elements and the order of them, but not the shape that
+//! a border. Only minimal filtering of a small image takes it as it is: what it transforms it copies anyway, and finds zeros around the image
+//! then. The graph means the same; the interpreter can run it. Results keep their elements and the order of them, but not the shape that
 //! a last reshape would give them.
 
+use super::Target;
+use super::winograd::Winograd;
 use crate::graph::{Builder, Conv, Graph, Op, Role, Sink, Value};
 use crate::opt::rebuild;
 
-/// Lowers every convolution.
-pub fn run(graph: &Graph) -> Graph {
+/// Lowers every convolution for a target.
+pub fn run(graph: &Graph, target: Target) -> Graph {
     let lowered = rebuild(graph, |b, op, args, _| match op {
         Op::Conv(c) if c.kernel == [1, 1] && c.stride == [1, 1] && c.pad == [0, 0] && c.big == c.small => {
             Some(pointwise(b, c, args))
         }
         Op::Conv(c) => match c.role {
             Role::Forward | Role::FilterGrad => pad_big(b, c, args),
-            Role::InputGrad => pad_small(b, c, args),
+            Role::InputGrad => pad_small(b, c, args, target),
         },
         Op::Dot { ta, tb } => {
             let thin = thin_product(b, args[0], args[1], *ta, *tb);
@@ -153,7 +156,11 @@ fn pad_big(b: &mut Builder, c: &Conv, args: &[Value]) -> Option<Value> {
     Some(b.push(Op::Conv(Conv { pad: [0, 0], big: need, ..*c }), &[x, args[1]]))
 }
 
-fn pad_small(b: &mut Builder, c: &Conv, args: &[Value]) -> Option<Value> {
+fn pad_small(b: &mut Builder, c: &Conv, args: &[Value], target: Target) -> Option<Value> {
+    let (images, filter) = (b.shape(args[0])[0], b.shape(args[1]));
+    if Winograd::choose(c, [filter[2], filter[3]], images, target).is_some() {
+        return None;
+    }
     let (mut low, mut size) = ([0; 2], c.small);
     for i in 0..2 {
         let (first, last) = reach(c, i);

@@ -193,19 +193,26 @@ pub struct Border {
 /// Rewrites and schedules `graph`, one of `program`'s, for a host. Whatever is run or shown of a program is scheduled here, so that what
 /// its spec asks of the computation holds everywhere.
 pub fn plan_of(program: &Program, graph: &Graph, host: Target) -> Plan {
-    schedule_of(program, lowered(&opt::lower(graph)), host)
+    let target = target_of(program, host);
+    schedule_of(program, lowered(&opt::lower(graph), target), target)
 }
 
 /// The plans of all phases of `program`, which from now on keeps its states as they want them. Gradients are no results of theirs.
 pub fn plans_of(program: &mut Program, host: Target) -> Vec<Plan> {
-    let phases: Vec<Graph> = program.phases.par_iter().map(|p| lowered(&opt::lower(&opt::without_gradients(&p.graph)))).collect();
-    panels::arrange(program, &phases, host.columns);
-    phases.into_par_iter().map(|g| schedule_of(program, g, host)).collect()
+    let target = target_of(program, host);
+    let lower = |graph: &Graph| lowered(&opt::lower(&opt::without_gradients(graph)), target);
+    let phases: Vec<Graph> = program.phases.par_iter().map(|p| lower(&p.graph)).collect();
+    panels::arrange(program, &phases, target);
+    phases.into_par_iter().map(|g| schedule_of(program, g, target)).collect()
 }
 
-/// Schedules a lowered graph, one of `program`'s, for a host.
-fn schedule_of(program: &Program, graph: Graph, host: Target) -> Plan {
-    let target = Target { winograd: host.winograd && !program.exact_conv, ..host };
+/// What the kernels of `program` may be on a host.
+fn target_of(program: &Program, host: Target) -> Target {
+    Target { winograd: host.winograd && !program.exact_conv, ..host }
+}
+
+/// Schedules a lowered graph, one of `program`'s, for a target.
+fn schedule_of(program: &Program, graph: Graph, target: Target) -> Plan {
     let states = (0..program.states.len()).filter(|&i| program.states[i].panels.is_some());
     let same_width = program.states.iter().all(|s| s.panels.is_none_or(|width| width == target.columns));
     assert!(same_width, "states lie in panels of another host");
@@ -214,12 +221,12 @@ fn schedule_of(program: &Program, graph: Graph, host: Target) -> Plan {
 
 /// Schedules `graph`, which is rewritten already, for a host.
 pub fn plan(graph: &Graph, target: Target) -> Plan {
-    schedule(lowered(graph), target, &BTreeSet::new())
+    schedule(lowered(graph, target), target, &BTreeSet::new())
 }
 
-/// `graph` in the form that is scheduled.
-fn lowered(graph: &Graph) -> Graph {
-    opt::after_grad(&lower::run(graph))
+/// `graph` in the form that is scheduled for a target.
+fn lowered(graph: &Graph, target: Target) -> Graph {
+    opt::after_grad(&lower::run(graph, target))
 }
 
 /// Schedules `graph` for a host, with `states` in panels.

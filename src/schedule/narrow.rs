@@ -1,7 +1,7 @@
 //! Convolutions whose result has few channels, where most of a micro-kernel's columns would be idle: which ones they are, and how the
 //! products of pixels and taps add up.
 
-use super::tiles::{Pack, axis_phase};
+use super::tiles::{Pack, axis_phase, inside};
 use super::{BufferId, Target};
 use crate::graph::{Graph, Op, Role, Value};
 use std::ops::Range;
@@ -81,6 +81,9 @@ impl Narrow {
             Role::InputGrad => (true, second[3], second[2]),
             Role::Forward | Role::FilterGrad => return None,
         };
+        if channels > MOST_CHANNELS {
+            return None;
+        }
         let (left, result) = if spread { (c.small, c.big) } else { (c.big, c.small) };
         let axis = |i: usize| match spread {
             true => Axis {
@@ -88,7 +91,7 @@ impl Narrow {
                 taps: (0..c.stride[i].min(c.big[i]))
                     .map(|p| {
                         let (taps, start) = axis_phase(c, i, p);
-                        taps.into_iter().enumerate().map(|(n, tap)| (tap, start + n)).collect()
+                        taps.into_iter().enumerate().map(|(n, tap)| (tap, inside(start) + n)).collect()
                     })
                     .collect(),
             },
@@ -99,7 +102,7 @@ impl Narrow {
         let direct = result[0] * result[1] * c.kernel[0] * c.kernel[1] / (c.stride[0] * c.stride[1]) * target.columns;
         let here = left[0] * left[1] * narrow.columns().next_multiple_of(target.columns);
         let met = narrow.axes.iter().zip(result).all(|(a, n)| a.stride <= n && a.taps.iter().all(|t| !t.is_empty()));
-        (channels <= MOST_CHANNELS && met && here * GAIN <= direct).then_some(narrow)
+        (met && here * GAIN <= direct).then_some(narrow)
     }
 
     /// Columns of the product: taps times channels.

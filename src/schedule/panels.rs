@@ -9,6 +9,7 @@
 //! and compute new ones of nothing but such matrices and single numbers. Files on disk know nothing of panels: see
 //! [`State::stored`](crate::build::State::stored).
 
+use super::Target;
 use super::views::{self, is_elementwise};
 use crate::build::{Program, StateRole};
 use crate::graph::{Graph, Op, Sink, Source, StateId, Value, volume};
@@ -19,12 +20,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Elements of a matrix from which on it pays.
 const LARGE: usize = 1 << 16;
 
-/// Lays every state of `program` in panels of `width` columns that all of its graphs can take so; `phases` are those of training, lowered.
-pub fn arrange(program: &mut Program, phases: &[Graph], width: usize) {
+/// Lays every state of `program` in panels of the target's width that all of its graphs can take so; `phases` are those of training, lowered.
+pub fn arrange(program: &mut Program, phases: &[Graph], target: Target) {
+    let width = target.columns;
     let mut states = candidates(program, width);
     let reads = |g: &&Graph| g.nodes().iter().any(|n| matches!(n.op, Op::Input(Source::State(id)) if states.contains(&id)));
     let samplers: Vec<&Graph> = program.samplers.iter().map(|s| &s.graph).filter(reads).collect();
-    let samplers: Vec<Graph> = samplers.par_iter().map(|g| super::lowered(&opt::lower(g))).collect();
+    let samplers: Vec<Graph> = samplers.par_iter().map(|g| super::lowered(&opt::lower(g), target)).collect();
     let graphs: Vec<&Graph> = phases.iter().chain(&samplers).collect();
     loop {
         let unfit: BTreeSet<StateId> = graphs.iter().flat_map(|g| Panels::of(g, &states, width).1).collect();

@@ -230,7 +230,7 @@ pub fn conv(c: &Conv, inputs: usize, outputs: usize) -> ConvTiles {
                     phases.push(Phase {
                         ny: (c.big[0] - py).div_ceil(sh),
                         nx: (c.big[1] - px).div_ceil(sw),
-                        a: y * small_row + x * outputs,
+                        a: inside(y) * small_row + inside(x) * outputs,
                         a_y: small_row,
                         a_x: outputs,
                         c: py * big_row + px * inputs,
@@ -269,12 +269,17 @@ pub fn conv(c: &Conv, inputs: usize, outputs: usize) -> ConvTiles {
     }
 }
 
+/// A position of an image that has all zeros around it that are needed, as direct kernels find it.
+pub fn inside(position: isize) -> usize {
+    usize::try_from(position).expect("a lowered convolution that is computed directly meets no place outside its image")
+}
+
 /// Along one axis: the taps that positions `start, start + stride, ..` of the big image see, by ascending position in the
-/// small one, and the position the first of them sees first.
-pub fn axis_phase(c: &Conv, axis: usize, start: usize) -> (Vec<usize>, usize) {
+/// small one, and the position the first of them sees first; it is negative before the image.
+pub fn axis_phase(c: &Conv, axis: usize, start: usize) -> (Vec<usize>, isize) {
     let from_edge = start + c.pad[axis];
     let first = from_edge % c.stride[axis];
     let taps: Vec<usize> = (first..c.kernel[axis]).step_by(c.stride[axis]).collect();
-    let row = (from_edge / c.stride[axis] + 1).saturating_sub(taps.len().max(1));
+    let row = (from_edge / c.stride[axis] + 1) as isize - taps.len().max(1) as isize;
     (taps.into_iter().rev().collect(), row)
 }

@@ -108,8 +108,8 @@ pub enum Order {
 /// One stride-1 correlation.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Part {
-    /// First row and column of the left image.
-    pub from: [usize; 2],
+    /// First row and column of the left image; negative before it, where zeros are met.
+    pub from: [isize; 2],
     /// First row and column of the result.
     pub to: [usize; 2],
     /// Rows and columns of the result.
@@ -210,14 +210,16 @@ impl Winograd {
             return None;
         }
         let filter = |y: usize, x: usize| (y * k + x) * inputs * outputs;
-        let part = |from: [usize; 2], to: [usize; 2], grid: [usize; 2], [ty, tx]: [Vec<usize>; 2]| Part {
+        let part = |from: [isize; 2], to: [usize; 2], grid: [usize; 2], [ty, tx]: [Vec<usize>; 2]| Part {
             from,
             to,
             grid,
             along: [ty.len(), tx.len()],
             taps: ty.iter().flat_map(|&y| tx.iter().map(move |&x| filter(y, x))).collect(),
         };
-        let strided = |qy: usize, qx: usize| part([qy, qx], [0, 0], c.small, [qy, qx].map(|q| (q..k).step_by(s).collect()));
+        let strided = |qy: usize, qx: usize| {
+            part([qy as isize, qx as isize], [0, 0], c.small, [qy, qx].map(|q| (q..k).step_by(s).collect()))
+        };
         let spread = |py: usize, px: usize| {
             let ((ty, y), (tx, x)) = (axis_phase(c, 0, py), axis_phase(c, 1, px));
             part([y, x], [py, px], [(c.big[0] - py).div_ceil(s), (c.big[1] - px).div_ceil(s)], [ty, tx])
@@ -268,6 +270,12 @@ impl Winograd {
             filter_output: if big { outputs } else { 1 },
             parts,
         })
+    }
+
+    /// The row (or column) of the left image that is number `i` for a part; outside the image it is not less than the image's rows.
+    #[inline]
+    pub fn left_place(&self, part: &Part, axis: usize, i: usize) -> usize {
+        part.from[axis].wrapping_add_unsigned(i * self.left_step) as usize
     }
 
     /// Tiles of an image.

@@ -256,8 +256,8 @@ impl<'w> Work<'w> {
     fn ask_tile(&self, image: *const f32, part: &Part, [number, row]: [usize; 2], x: usize, channels: &Range<usize>) {
         let (w, m, n) = (self.w, self.w.form.results(), self.w.form.points());
         let new = |before: usize| if before > 0 { n - m } else { 0 };
-        for y in (new(row)..n).map(|i| part.from[0] + (row * m + i) * w.left_step).filter(|y| *y < w.left[0]) {
-            for x in (new(x)..n).map(|j| part.from[1] + (x * m + j) * w.left_step).filter(|x| *x < w.left[1]) {
+        for y in (new(row)..n).map(|i| w.left_place(part, 0, row * m + i)).filter(|y| *y < w.left[0]) {
+            for x in (new(x)..n).map(|j| w.left_place(part, 1, x * m + j)).filter(|x| *x < w.left[1]) {
                 let pixel = (number * w.left[0] + y) * w.left[1] + x;
                 channels.clone().step_by(16).for_each(|c| ask(image.wrapping_add(pixel * w.inputs + c)));
             }
@@ -290,9 +290,9 @@ impl<'w> Work<'w> {
             }
             let mut places: Places = [[zeros; MOST]; MOST];
             for (i, places) in places.iter_mut().enumerate().take(n) {
-                let y = part.from[0] + (row * m + i) * w.left_step;
+                let y = w.left_place(part, 0, row * m + i);
                 for (j, place) in places.iter_mut().enumerate().take(n) {
-                    let x = part.from[1] + (x * m + j) * w.left_step;
+                    let x = w.left_place(part, 1, x * m + j);
                     if y < w.left[0] && x < w.left[1] {
                         let pixel = (number * w.left[0] + y) * w.left[1] + x;
                         // SAFETY: a pixel of the image.
