@@ -82,7 +82,7 @@ def start(case):
             values = rng.uniform(0 if case == "vae" else -1, 1, shape) if f["name"] in "xab" else rng.normal(0, 1, shape)
             values = rng.uniform(0, 1, shape) if f["name"] == "u" else values
             if case == "vae" and f["name"] == "x":
-                # As digits: black at the borders and beside the ink. A dense layer of ganc leaves out what is 0 in several neighbours.
+                # As digits: black at the borders and beside the ink. A dense layer of ganc leaves out what is 0.
                 values[..., :4] = values[..., -4:] = 0
                 values *= rng.uniform(0, 1, shape) < 0.3
             feeds[f["name"]] = rng.integers(0, 10, shape[:2]) if f["name"] == "y" else values.astype(np.float32)
