@@ -4,7 +4,7 @@
 //! that is shorter than waking others does not wait for them. And because waking a thread takes longer than many a plan, those that are awake
 //! stay so for a moment after the work and look out for more: steps and batches of samples follow one another closely.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,24 @@ const PATIENCE: Duration = Duration::from_micros(150);
 /// Looks between two glances at the clock, each of which lets other threads go first.
 const LOOKS: usize = 64;
 
-/// Set in the state of a door that is closed; the rest counts who is inside.
-const CLOSED: usize = 1 << (usize::BITS - 1);
+/// Set in the state of a door that is closed.
+const CLOSED: u64 = 1 << 63;
+/// One who came in, whether still inside or not: a seat is given once, also when who had it has left. The lower half counts who is inside.
+const CAME: u64 = 1 << 32;
 
 /// Through which threads come to join.
-struct Door(AtomicUsize);
+struct Door(AtomicU64);
 
 impl Door {
-    /// How many were inside before, if the door was open and they were fewer than `most`; who entered must [`Door::leave`].
+    /// How many came before, if the door was open and they were fewer than `most`; who entered must [`Door::leave`].
     fn enter(&self, most: usize) -> Option<usize> {
-        let inside = self.0.fetch_add(1, Ordering::Acquire);
-        if inside >= most {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+        let state = self.0.fetch_add(CAME + 1, Ordering::Acquire);
+        let before = ((state & !CLOSED) / CAME) as usize;
+        if state & CLOSED != 0 || before >= most {
+            self.0.fetch_sub(CAME + 1, Ordering::Relaxed);
             return None;
         }
-        Some(inside)
+        Some(before)
     }
 
     fn leave(&self) {
@@ -37,7 +40,7 @@ impl Door {
     /// Lets nobody in any more and waits for those inside.
     fn close(&self) {
         self.0.fetch_or(CLOSED, Ordering::AcqRel);
-        wait_until(|| self.0.load(Ordering::Acquire) == CLOSED);
+        wait_until(|| self.0.load(Ordering::Acquire) % CAME == 0);
     }
 }
 
@@ -165,7 +168,7 @@ impl Team {
     /// comes. Each is given the number of its seat, less than [`Team::threads`]: this thread has seat 0, others the next ones as they come.
     pub fn run<F: Fn(usize) + Sync>(&self, work: &F) {
         let most = self.threads() - 1;
-        let door = Arc::new(Door(AtomicUsize::new(0)));
+        let door = Arc::new(Door(AtomicU64::new(0)));
         let closing = Closing(&door);
         if most > 0 {
             let turn = self.board.post(&door, Job { work: std::ptr::from_ref(work).cast(), run: run::<F> });
@@ -190,5 +193,23 @@ pub fn wait_until(condition: impl Fn() -> bool) {
         } else {
             std::thread::yield_now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_is_given_once() {
+        let door = Door(AtomicU64::new(0));
+        assert_eq!([(); 3].map(|()| door.enter(2)), [Some(0), Some(1), None]);
+        door.leave();
+        assert_eq!(door.enter(2), None, "both seats were given");
+        door.leave();
+        door.close();
+        let closed = Door(AtomicU64::new(CLOSED));
+        assert_eq!(closed.enter(2), None);
+        closed.close();
     }
 }
