@@ -129,3 +129,27 @@ fn the_gradient_of_a_norm_needs_no_sums_of_its_own() {
     let sums = after.nodes().iter().filter(|n| matches!(n.op, Op::Reduce(..))).count();
     assert_eq!(sums, 4, "{}", text::print(&after));
 }
+
+/// Terms and factors that are shared, and share others, forty deep: a walk that follows every use takes 2^40 steps. Factors are 1 or -1.
+fn shared(b: &mut Builder) {
+    let (x, c) = (feed(b, 0, &[4, 6]), feed(b, 1, &[4, 1]));
+    let (left, right) = (b.slice_axis(x, 1, 0, 3), b.slice_axis(x, 1, 3, 3));
+    let left = b.pad(left, &[0, 1], &[1, 1], &[4, 6]);
+    let right = b.pad(right, &[0, 2], &[1, 1], &[4, 6]);
+    let terms = b.add(x, left);
+    let [signs, invariant] = [x, c].map(|v| b.unary(Unary::Sign, v));
+    let invariant = b.broadcast(invariant, &[4, 6]);
+    let factors = b.mul(signs, invariant);
+    let [terms, parts] = [terms, right].map(|v| (0..40).fold(v, |v, _| b.add(v, v)));
+    let factors = (0..40).fold(factors, |v, _| b.mul(v, v));
+    let border = b.add(parts, left);
+    for (name, v) in [("terms", terms), ("factors", factors), ("border", border)] {
+        let sum = b.sum(v, &[1]);
+        b.output(name, sum, Sink::Result);
+    }
+}
+
+#[test]
+fn what_terms_and_factors_share_is_walked_once() {
+    rewritten(&graph(shared));
+}

@@ -85,8 +85,8 @@ pub fn run(c: Bench) -> Result<(), Failure> {
         }
         done += 1;
     }
-    times.sort_by(f64::total_cmp);
-    let (least, median) = (times[0], times[times.len() / 2]);
+    let median = median(&mut times);
+    let least = times[0];
     // Parts of an objective that count in some steps only are shared out over all steps.
     let mut runs = vec![0.0; session.program.phases.len()];
     (0..CYCLE).flat_map(|s| session.program.order(s)).for_each(|&p| runs[p] += 1.0 / CYCLE as f64);
@@ -168,8 +168,14 @@ fn time_samples(sampling: &mut Sampling, team: &Team, program: &Program, memory:
         sampling.compute(memory, team);
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
+    median(&mut times)
+}
+
+/// The median, of an even number the mean of the middle two; sorts them.
+fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    let middle = &times[(times.len() - 1) / 2..=times.len() / 2];
+    middle.iter().sum::<f64>() / middle.len() as f64
 }
 
 /// The largest memory this process has had, in MB.

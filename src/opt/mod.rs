@@ -4,6 +4,7 @@
 //! [`after_grad`] runs on primitives only. Both keep outputs, their names and their order.
 
 mod dead_code;
+mod placed;
 mod rebuild;
 pub(crate) use rebuild::rebuild;
 mod siblings;

@@ -1,5 +1,6 @@
 //! Local identities: constants fold, neutral elements go, views merge, broadcasts move outward.
 
+use super::placed::{add_neighbours, add_to_image};
 use super::rebuild::rebuild;
 use crate::graph::{Binary, Builder, Graph, Node, Op, Reduce, Unary, Value};
 
@@ -120,78 +121,6 @@ fn binary(b: &mut Builder, f: Binary, x: Value, y: Value, shape: &[usize]) -> Op
         Binary::Max | Binary::Min => (x == y).then_some(x),
         Binary::Lt | Binary::Le | Binary::Eq => None,
     }
-}
-
-/// Two tensors placed next to each other among zeros along one axis are placed as one. A sum of such and others is
-/// ordered so that neighbours meet.
-fn add_neighbours(b: &mut Builder, x: Value, y: Value) -> Option<Value> {
-    if let Some(joined) = join_placed(b, x, y).or_else(|| join_placed(b, y, x)) {
-        return Some(joined);
-    }
-    let sum = |b: &Builder, v: Value| match b.graph().node(v) {
-        Node { op: Op::Binary(Binary::Add), args, .. } => Some((args[0], args[1])),
-        _ => None,
-    };
-    for (sum, other) in [(sum(b, x), y), (sum(b, y), x)] {
-        let Some((p, q)) = sum else { continue };
-        for (part, rest) in [(p, q), (q, p)] {
-            if let Some(joined) = join_placed(b, part, other).or_else(|| join_placed(b, other, part)) {
-                return Some(b.add(joined, rest));
-            }
-        }
-    }
-    None
-}
-
-/// A border among zeros is added to the part of the same value that stands in a sum, not to the whole sum: `(s + image) + border` is
-/// `s + (image + border)`, which can be computed in place.
-fn add_to_image(b: &mut Builder, x: Value, y: Value) -> Option<Value> {
-    for (sum, border) in [(x, y), (y, x)] {
-        let (Node { op: Op::Binary(Binary::Add), args, .. }, Op::Pad { .. }) = (b.graph().node(sum), &b.graph().node(border).op)
-        else {
-            continue;
-        };
-        let (whole, args) = (part_of(b, border)?, args.clone());
-        if part_of(b, sum) == Some(whole) {
-            return None;
-        }
-        let Some(image) = args.iter().position(|&v| part_of(b, v) == Some(whole)) else { continue };
-        let with_border = b.add(args[image], border);
-        return Some(b.add(args[1 - image], with_border));
-    }
-    None
-}
-
-/// The value that `v`, a sum of its parts, or one of them among zeros, is a part of.
-fn part_of(b: &Builder, v: Value) -> Option<Value> {
-    let node = b.graph().node(v);
-    match node.op {
-        Op::Slice { .. } => Some(node.args[0]),
-        Op::Pad { .. } | Op::Concat(_) | Op::Binary(Binary::Add) => {
-            let whole = part_of(b, node.args[0])?;
-            node.args[1..].iter().all(|&a| part_of(b, a) == Some(whole)).then_some(whole)
-        }
-        _ => None,
-    }
-}
-
-/// `first + second` where `second` begins, along the only axis on which zeros surround them, where `first` ends.
-fn join_placed(b: &mut Builder, first: Value, second: Value) -> Option<Value> {
-    let (low, axis, end) = placed(b, first)?;
-    let (start, same, _) = placed(b, second)?;
-    (axis == same && end == start[axis]).then_some(())?;
-    let (parts, shape) = ([first, second].map(|v| b.graph().node(v).args[0]), b.shape(first).to_vec());
-    let both = b.concat(axis, &parts);
-    Some(b.pad(both, &low, &vec![1; shape.len()], &shape))
-}
-
-/// Of a tensor among zeros along one axis: where it begins, the axis, and where it ends.
-fn placed(b: &Builder, v: Value) -> Option<(Vec<usize>, usize, usize)> {
-    let Node { op: Op::Pad { low, step }, args, shape } = b.graph().node(v) else { return None };
-    let inner = b.shape(args[0]);
-    let mut axes = (0..shape.len()).filter(|&a| inner[a] != shape[a]);
-    let axis = axes.next()?;
-    (axes.next().is_none() && step.iter().all(|&s| s == 1)).then(|| (low.clone(), axis, low[axis] + inner[axis]))
 }
 
 /// `(v * p) * q` is `v * (p*q)`.

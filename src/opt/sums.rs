@@ -6,6 +6,10 @@
 
 use super::rebuild::rebuild;
 use crate::graph::{Binary, Builder, Graph, Node, Op, Reduce, Unary, Value};
+use std::collections::HashMap;
+
+/// Factors of which a product is taken apart at most: one that multiplies itself again and again has more than can be written down.
+const MOST_FACTORS: usize = 64;
 
 /// Moves invariant factors out of every sum.
 pub fn run(graph: &Graph) -> Graph {
@@ -26,7 +30,7 @@ struct Product {
 }
 
 fn sum(b: &mut Builder, x: Value, axes: &[usize]) -> Option<Value> {
-    if let Some(rest) = without_deviations(b, x, axes) {
+    if let Some(rest) = without_deviations(b, x, axes, &mut HashMap::new()) {
         return Some(b.sum(rest, axes));
     }
     let product = take_apart(b, x, axes);
@@ -48,18 +52,24 @@ fn sum(b: &mut Builder, x: Value, axes: &[usize]) -> Option<Value> {
     Some(b.scale(result, product.scale))
 }
 
-/// `x` without the terms that add up to 0 along the axes, if it has any.
-fn without_deviations(b: &mut Builder, x: Value, axes: &[usize]) -> Option<Value> {
-    if is_deviation(b, x, axes) {
-        return Some(b.constant(0.0, &b.shape(x).to_vec()));
+/// `x` without the terms that add up to 0 along the axes, if it has any. `known` holds the answers so far: terms may share terms.
+fn without_deviations(b: &mut Builder, x: Value, axes: &[usize], known: &mut HashMap<Value, Option<Value>>) -> Option<Value> {
+    if let Some(&rest) = known.get(&x) {
+        return rest;
     }
-    let Node { op: op @ Op::Binary(Binary::Add | Binary::Sub), args, .. } = b.graph().node(x).clone() else { return None };
-    let rest = args.iter().map(|&a| without_deviations(b, a, axes)).collect::<Vec<_>>();
-    if rest.iter().all(Option::is_none) {
-        return None;
-    }
-    let terms: Vec<Value> = rest.iter().zip(&args).map(|(rest, &a)| rest.unwrap_or(a)).collect();
-    Some(b.push(op, &terms))
+    let rest = match b.graph().node(x).clone() {
+        _ if is_deviation(b, x, axes) => Some(b.constant(0.0, &b.shape(x).to_vec())),
+        Node { op: op @ Op::Binary(Binary::Add | Binary::Sub), args, .. } => {
+            let rest: Vec<_> = args.iter().map(|&a| without_deviations(b, a, axes, known)).collect();
+            rest.iter().any(Option::is_some).then(|| {
+                let terms: Vec<Value> = rest.iter().zip(&args).map(|(rest, &a)| rest.unwrap_or(a)).collect();
+                b.push(op, &terms)
+            })
+        }
+        _ => None,
+    };
+    known.insert(x, rest);
+    rest
 }
 
 /// Whether `x` adds up to 0 along the axes: a deviation from its own mean there, times what does not vary.
@@ -83,6 +93,7 @@ fn factors(b: &Builder, x: Value, axes: &[usize], product: &mut Product) {
     };
     debug_assert!(axes.iter().all(|&a| a < shape.len()));
     match op {
+        _ if product.varying.len() + product.invariant.len() >= MOST_FACTORS => product.varying.push(x),
         Op::Binary(Binary::Mul) => args.iter().for_each(|&a| factors(b, a, axes, product)),
         Op::Binary(Binary::Div) if invariant(args[1]).is_some() => {
             factors(b, args[0], axes, product);
