@@ -45,6 +45,8 @@ const ENOUGH_TASKS: usize = 8;
 const MOST_TASKS: usize = 64;
 /// Elements of packed panels that stay in the second-level cache.
 const HELD_PANELS: usize = 32 * 1024;
+/// Fewest rows of half of a product: two tiles, so that panels are read for enough of them.
+const FEW_ROWS_OF_HALF: usize = 28;
 /// Fewest tasks that rows alone are cut into.
 const FEW_TASKS: usize = 4;
 /// Elements of the left operand that a task walks for each panel; they should stay in the second-level cache.
@@ -168,8 +170,11 @@ impl TileJob {
             };
             let most_rows = rows.div_ceil(fewest_rows);
             let few = grid == rows && read <= HELD_PANELS && most_rows >= FEW_TASKS;
-            let column_parts = if by_column && !few { wanted.min(panels).min(most) } else { 1 };
-            let row_parts = (wanted / column_parts).min(most_rows).max(1);
+            // Where nobody updates the panels, each half of the rows goes from layer to layer in the hands of one.
+            let halved = !t.updated && sparse.is_none() && grid == rows && rows >= 2 * FEW_ROWS_OF_HALF;
+            let halves = if halved { 2 } else { 1 };
+            let column_parts = if by_column && !few { wanted.div_ceil(halves).min(panels).min(most) } else { 1 };
+            let row_parts = (wanted / column_parts).min(most_rows).max(halves);
             let height = if grid == rows { kernel.rows } else { 1 };
             let row_parts = if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 };
             let row_ranges = || whole_tiles(rows, height, row_parts);

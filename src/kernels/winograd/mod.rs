@@ -4,6 +4,8 @@
 //! stages of a task values lie in memory of the thread's own. Strides are a line longer than they need be, so that streams whose
 //! distance would be a power of two do not fall into the same set of the cache.
 
+mod filters;
+mod images;
 mod routines;
 mod tasks;
 mod tiling;
@@ -11,22 +13,15 @@ mod transforms;
 
 pub use tasks::{WinogradTask, transform_tasks, winograd_tasks};
 
-use super::ahead::{Ahead, ask};
-use super::product::{Line, Product, multiply, scratch};
-use super::{MicroKernel, Transpose, together};
-use crate::schedule::winograd::{Order, Part, Span, Winograd};
-use routines::{Places, Routines, routines};
-use std::mem::MaybeUninit;
+use super::ahead::Ahead;
+use super::product::{Product, multiply, scratch};
+use super::{MicroKernel, together};
+use crate::schedule::winograd::{Order, Part, Winograd};
+use images::Row;
+use routines::{Routines, routines};
 use std::ops::Range;
 use tiling::Tiling;
-use transforms::MOST;
 
-/// Most taps of a filter.
-const TAPS: usize = 16;
-/// Filters are transformed in blocks of so many inputs and outputs: a line of the cache each way.
-const SIDE: usize = 16;
-/// Taps of the next block that are asked for while one is transformed: they leave room for others in a set of the cache.
-const TAPS_AHEAD: usize = 5;
 /// Numbers added to strides.
 const APART: usize = 16;
 /// Inputs whose filters are transformed together, where a task transforms its own: by channel, and in turn with their tiles. The more, the less
@@ -39,9 +34,6 @@ const GRADIENT_TILES: usize = 64;
 const MORE_GRADIENT_TILES: usize = 128;
 /// Numbers of products that a task holds before it transforms them to results, roughly; they should stay in the second-level cache.
 const HELD: usize = 160 * 1024;
-
-/// Transformed gradients of more numbers than this are written past the caches, which would not hold them until they are read.
-const FAR: usize = 1 << 20;
 
 /// A convolution at work.
 struct Work<'w> {
@@ -60,17 +52,6 @@ struct Needed {
     having: Range<usize>,
     /// The tiles that need it.
     tiles: Range<usize>,
-}
-
-/// A row of tiles of a part.
-struct Row<'p, S, P> {
-    part: &'p Part,
-    /// Image, and row of tiles.
-    at: [usize; 2],
-    /// What the tile of a column has along both axes.
-    spans: S,
-    /// The place of the tile of a column.
-    place: P,
 }
 
 /// Runs one task of the stage before.
@@ -123,48 +104,6 @@ pub unsafe fn run_winograd(w: &Winograd, kernel: &MicroKernel, task: &WinogradTa
     }
 }
 
-/// Copies a block of `SIDE x SIDE` filters, whose rows are `row` apart, tap by tap; `turn`, where there is one, transposes squares of eight. The
-/// taps of one filter are often a power of two apart: more of them than a set of the cache has room for. Rows of one tap are not, and many
-/// of them can be on their way at once.
-///
-/// # Safety
-/// The filters have these taps, and `block` has room for them; the CPU can run `turn`.
-unsafe fn copy_block(
-    routines: &Routines,
-    filter: *const f32,
-    taps: &[usize],
-    row: usize,
-    turn: Option<Transpose>,
-    block: *mut f32,
-) {
-    for (t, &tap) in taps.iter().enumerate() {
-        if let Some(later) = taps.get(t + 2).filter(|_| t + 2 >= TAPS_AHEAD) {
-            (0..SIDE).for_each(|i| ask(filter.wrapping_add(later + i * row)));
-        }
-        // SAFETY: passed on from the caller.
-        unsafe {
-            let (from, to) = (filter.add(tap), block.add(t * SIDE * SIDE));
-            match turn {
-                Some(turn) => {
-                    for (y, x) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
-                        turn(from.add(y * row + x), row, to.add(x * SIDE + y), SIDE);
-                    }
-                }
-                None => (routines.lines)(from, row, to),
-            }
-        }
-    }
-}
-
-/// Makes what was written past the caches visible to others before anything that is written from now on.
-fn fence() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every CPU of this architecture has it.
-    unsafe {
-        std::arch::x86_64::_mm_sfence()
-    };
-}
-
 impl<'w> Work<'w> {
     fn new(w: &'w Winograd, kernel: &'w MicroKernel) -> Work<'w> {
         Work { w, kernel, routines: routines(w.form, kernel.vector), products: w.form.products() }
@@ -195,221 +134,6 @@ impl<'w> Work<'w> {
     /// The products that a part has.
     fn of(&self, part: usize) -> impl Iterator<Item = usize> {
         (0..self.products).filter(move |&f| self.w.parts[part].has(self.w.form, f))
-    }
-
-    /// Where the transformed filters of a part, a product and a panel lie, in numbers: parts that add up are neighbours.
-    fn filter_place(&self, part: usize, product: usize, panel: usize) -> usize {
-        let (w, panels) = (self.w, self.w.outputs / self.kernel.columns);
-        let index = match w.joined {
-            true => (product * panels + panel) * w.parts.len() + part,
-            false => (part * self.products + product) * panels + panel,
-        };
-        index * w.inputs * self.kernel.columns
-    }
-
-    /// Transforms the filters of one part and panel.
-    ///
-    /// # Safety
-    /// As [`transform`].
-    unsafe fn filters(&self, filter: *const f32, target: *mut f32, task: usize) {
-        let panels = self.w.outputs / self.kernel.columns;
-        let (part, panel) = (task / panels, task % panels);
-        let step = self.filter_place(part, 1, panel) - self.filter_place(part, 0, panel);
-        // SAFETY: the place of the part and the panel.
-        unsafe { self.panel(filter, part, panel, 0..self.w.inputs, target.add(self.filter_place(part, 0, panel)), step) }
-    }
-
-    /// The filters of some inputs to one panel of outputs, `[product][input][output]` with `step` between products.
-    ///
-    /// # Safety
-    /// As [`transform`]; `to` has room for the inputs.
-    unsafe fn panel(&self, filter: *const f32, part: usize, panel: usize, inputs: Range<usize>, to: *mut f32, step: usize) {
-        let (w, width, Part { taps, along, .. }) = (self.w, self.kernel.columns, &self.w.parts[part]);
-        // Rows of a block are inputs or outputs, whichever are no neighbours in memory.
-        let row = w.filter_input.max(w.filter_output);
-        // Only what was written is read.
-        let mut block = [const { MaybeUninit::<Line>::uninit() }; TAPS * SIDE];
-        let block = block.as_mut_ptr().cast::<f32>();
-        let places: [usize; TAPS] = std::array::from_fn(|t| t * SIDE * SIDE);
-        let places = &places[..taps.len()];
-        // Outputs that are no neighbours are made so.
-        let turn = if w.filter_output == 1 { None } else { self.kernel.transpose };
-        debug_assert!(w.filter_output == 1 || turn.is_some(), "kernels with wide vectors transpose");
-        let at = |c: usize, o: usize| filter.wrapping_add(c * w.filter_input + (panel * width + o) * w.filter_output);
-        for (c, o) in inputs.clone().step_by(SIDE).flat_map(|c| (0..width).step_by(SIDE).map(move |o| (c, o))) {
-            // What is asked for is never read: it may lie past the end.
-            let next = if o + SIDE < width { at(c, o + SIDE) } else { at(c + SIDE, 0) };
-            let soon = |i: usize| taps.iter().take(TAPS_AHEAD).for_each(|t| ask(next.wrapping_add(t + i * row)));
-            // SAFETY: inputs and outputs are those of the filter; `to` has room for them.
-            unsafe {
-                let to = to.add((c - inputs.start) * width + o);
-                copy_block(&self.routines, at(c, o), taps, row, turn, block);
-                for i in 0..SIDE {
-                    soon(i);
-                    (self.routines.filter)(block.add(i * SIDE), places, *along, SIDE, to.add(i * width), step);
-                }
-            }
-        }
-    }
-
-    /// Asks for the pixels of a tile of `row` of image `number` that the tiles before and above do not have.
-    fn ask_tile(&self, image: *const f32, part: &Part, [number, row]: [usize; 2], x: usize, channels: &Range<usize>) {
-        let (w, m, n) = (self.w, self.w.form.results(), self.w.form.points());
-        let new = |before: usize| if before > 0 { n - m } else { 0 };
-        for y in (new(row)..n).map(|i| w.left_place(part, 0, row * m + i)).filter(|y| *y < w.left[0]) {
-            for x in (new(x)..n).map(|j| w.left_place(part, 1, x * m + j)).filter(|x| *x < w.left[1]) {
-                let pixel = (number * w.left[0] + y) * w.left[1] + x;
-                channels.clone().step_by(16).for_each(|c| ask(image.wrapping_add(pixel * w.inputs + c)));
-            }
-        }
-    }
-
-    /// Transforms a row of tiles, `[product][tile][channel]`: `tile` between tiles and `step` between products. Those of image and row `next`
-    /// are asked for meanwhile.
-    ///
-    /// # Safety
-    /// As [`transform`]; `to` has room for the row.
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn image_row(
-        &self,
-        image: *const f32,
-        &Row { part, at: [number, row], ref spans, ref place }: &Row<impl Fn(usize) -> [Span; 2], impl Fn(usize) -> usize>,
-        next: Option<[usize; 2]>,
-        channels: Range<usize>,
-        to: *mut f32,
-        tile: usize,
-        step: usize,
-    ) {
-        static ZEROS: [Line; 256] = [Line::ZERO; 256];
-        let (w, m, n) = (self.w, self.w.form.results(), self.w.form.points());
-        let zeros = ZEROS.as_ptr().cast::<f32>();
-        debug_assert!(channels.len() <= 16 * ZEROS.len());
-        for x in 0..w.tiles[1] {
-            if let Some(next) = next {
-                self.ask_tile(image, part, next, x, &channels);
-            }
-            let mut places: Places = [[zeros; MOST]; MOST];
-            for (i, places) in places.iter_mut().enumerate().take(n) {
-                let y = w.left_place(part, 0, row * m + i);
-                for (j, place) in places.iter_mut().enumerate().take(n) {
-                    let x = w.left_place(part, 1, x * m + j);
-                    if y < w.left[0] && x < w.left[1] {
-                        let pixel = (number * w.left[0] + y) * w.left[1] + x;
-                        // SAFETY: a pixel of the image.
-                        *place = unsafe { image.add(pixel * w.inputs + channels.start) };
-                    }
-                }
-            }
-            // SAFETY: the places have the channels, and `to` has room for the tile.
-            unsafe { (self.routines.image)(&places, spans(x), channels.len(), to.add(place(x) * tile), step) };
-        }
-    }
-
-    /// Transforms some channels of tiles in their order, `[product][tile][channel]`: `tile` between tiles and `step` between products.
-    ///
-    /// # Safety
-    /// As [`transform`]; `to` has room for the tiles.
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn image_tiles(
-        &self,
-        image: *const f32,
-        part: &Part,
-        tiling: &Tiling,
-        channels: Range<usize>,
-        to: *mut f32,
-        tile: usize,
-        step: usize,
-    ) {
-        for (at, next) in tiling.rows().zip(tiling.rows().skip(1).map(Some).chain([None])) {
-            let row = Row { part, at, spans: |x| part.spans(self.w.form, [at[1], x]), place: |x| tiling.place(at, x) };
-            // SAFETY: passed on from the caller.
-            unsafe { self.image_row(image, &row, next, channels.clone(), to, tile, step) };
-        }
-    }
-
-    /// Transforms some channels of whole tiles of rows `numbers`, counted over all images, row by row: `[product][tile][channel]` with `step`
-    /// between products.
-    ///
-    /// # Safety
-    /// As [`transform`]; `to` has room for the rows.
-    unsafe fn image_rows(
-        &self,
-        image: *const f32,
-        part: &Part,
-        numbers: Range<usize>,
-        channels: Range<usize>,
-        to: *mut f32,
-        step: usize,
-    ) {
-        let w = self.w;
-        let at = |number: usize| [number / w.tiles[0], number % w.tiles[0]];
-        let (rows, tile) = (w.images * w.tiles[0], channels.len());
-        for (n, number) in numbers.enumerate() {
-            let next = (number + 1 < rows).then(|| at(number + 1));
-            let row = Row { part, at: at(number), spans: |_x| part.whole(w.form), place: |x| n * w.tiles[1] + x };
-            // SAFETY: passed on from the caller.
-            unsafe { self.image_row(image, &row, next, channels.clone(), to, tile, step) };
-        }
-    }
-
-    /// Transforms the tiles of one row of one small image for a filter gradient, `[product][panel][tile][channel]`.
-    ///
-    /// # Safety
-    /// As [`transform`].
-    unsafe fn small_row(&self, image: *const f32, target: *mut f32, number: usize, row: usize) {
-        let (w, m, width) = (self.w, self.w.form.results(), self.kernel.columns);
-        let all = w.images * w.tiles_of_image();
-        let far = self.products * all * w.outputs > FAR;
-        for x in 0..w.tiles[1] {
-            let tile = number * w.tiles_of_image() + row * w.tiles[1] + x;
-            let pixel = (number * w.right[0] + row * m) * w.right[1] + x * m;
-            let valid = [w.right[0] - row * m, w.right[1] - x * m];
-            // SAFETY: the pixels are inside the image where they are valid; the target has room for all tiles.
-            unsafe {
-                let (from, to) = (image.add(pixel * w.outputs), target.add(tile * width));
-                let steps = [w.right[1] * w.outputs, w.outputs];
-                (self.routines.gradient)(from, steps, valid, w.outputs, to, [all * w.outputs, width, all * width], far);
-            }
-        }
-        if far {
-            fence();
-        }
-    }
-
-    /// Transforms the products of tiles, `[product][tile][channel]`, to some channels of a part of the result.
-    ///
-    /// # Safety
-    /// As [`run_winograd`].
-    unsafe fn results(
-        &self,
-        tiling: &Tiling,
-        part: &Part,
-        from: *const f32,
-        [tile, step]: [usize; 2],
-        c: *mut f32,
-        channels: Range<usize>,
-    ) {
-        let (w, m) = (self.w, self.w.form.results());
-        let steps = [w.right_step * w.right[1] * w.outputs, w.right_step * w.outputs];
-        for [image, row] in tiling.rows() {
-            for x in 0..w.tiles[1] {
-                let mut spans = part.spans(w.form, [row, x]);
-                if spans[0].results == 0 || spans[1].results == 0 {
-                    continue;
-                }
-                if w.joined {
-                    // Parts that add up have all products together.
-                    (spans[0].taps, spans[1].taps) = (w.form.taps(), w.form.taps());
-                }
-                let at = [part.to[0] + row * m * w.right_step, part.to[1] + x * m * w.right_step];
-                let pixel = (image * w.right[0] + at[0]) * w.right[1] + at[1];
-                // SAFETY: the results of the tile lie inside the image.
-                unsafe {
-                    let (from, to) = (from.add(tiling.place([image, row], x) * tile), c.add(pixel * w.outputs + channels.start));
-                    (self.routines.result)(from, step, spans, channels.len(), to, steps);
-                }
-            }
-        }
     }
 
     /// # Safety

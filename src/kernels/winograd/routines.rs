@@ -2,7 +2,7 @@
 
 use super::super::lanes::{Eight, Lanes, Sixteen};
 use super::super::product::Line;
-use super::SIDE;
+use super::filters::SIDE;
 use super::transforms::{Axis, F22, F23, F34, F42, F43, MOST, Transforms, linear};
 use crate::schedule::winograd::{Form, Span};
 
