@@ -213,9 +213,10 @@ unsafe fn image<F: Transforms, V: Lanes, const WHOLE: bool>(
     let (rows, columns) = if WHOLE { ([true; MOST], [true; MOST]) } else { (needed::<F>(spans[0]), needed::<F>(spans[1])) };
     let [down, across] = [spans[0].results, spans[1].results];
     for c in (0..channels).step_by(V::WIDTH) {
-        // SAFETY: `c` is inside the channels.
         let all = match WHOLE {
+            // SAFETY: `c` is inside the channels.
             true => square!(F::N, F::N, F::bt, |i, j| unsafe { V::load(places[i][j].add(c)) }),
+            // SAFETY: `c` is inside the channels.
             false => square!(F::N, F::N, bt::<F, V>[down, across], |i, j| unsafe { V::load(places[i][j].add(c)) }),
         };
         for i in 0..F::N {
