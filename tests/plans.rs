@@ -295,6 +295,18 @@ fn no_buffer_lies_where_another_is_in_use_or_keeps_its_zeros() {
     assert!(shared > 1000 && kept > 100, "{shared}, {kept}");
 }
 
+/// Copies that lie side by side wait for what they copy and not for each other.
+#[test]
+fn parts_of_a_concatenation_are_copied_in_one_stage() {
+    let plan = planned(|b| {
+        let parts = [2, 3, 4].map(|n| feed(b, n as u32, &[8, n]));
+        let all = b.concat(1, &parts);
+        vec![tanh(b, all)]
+    });
+    let stages: Vec<usize> = plan.kernels.iter().map(|k| k.stage).collect();
+    assert_eq!(stages, [0, 0, 0, 1]);
+}
+
 #[test]
 fn loops_end_where_their_readers_cannot_join() {
     let share = |b: &mut Builder| {

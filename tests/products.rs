@@ -30,8 +30,10 @@ const PATTERNS: [(&str, Pattern); 7] = [
 
 /// Layers wide enough for zeros to be left out: all rows pass over one group of panels and over several, over whole ones and not; over so
 /// many products as a mask has bits, and fewer and more; over so many that they are copied in two goes; halves of many examples.
-const WIDE: [[usize; 3]; 7] =
-    [[128, 400, 784], [70, 130, 100], [33, 257, 65], [300, 65, 130], [512, 128, 128], [9, 64, 64], [277, 72, 512]];
+const WIDE: [[usize; 3]; 8] =
+    [[128, 400, 784], [70, 130, 100], [33, 257, 65], [300, 65, 130], [512, 128, 128], [24, 64, 64], [9, 64, 64], [277, 72, 512]];
+/// As wide, of too few examples.
+const FEW: [usize; 3] = [23, 400, 784];
 
 /// How the input of a layer comes about.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -230,13 +232,16 @@ fn halves_of_many_examples_have_products_of_their_own() {
 }
 
 /// What tells that products are left out: a weight that is not a number shows only in rows where something other than 0 meets it. Where there
-/// are few zeros, or few columns, all is computed.
+/// are few zeros, few columns or few rows, all is computed.
 #[test]
 fn what_meets_zeros_of_a_row_is_not_computed() {
     let (narrow, black) = (LAYERS[0], PATTERNS[2].1);
-    for (sizes @ [rows, inputs, outputs], pattern, is_left) in
-        [(WIDE[0], PATTERNS[3].1, true), (WIDE[0], |_, column, _| column == 0, false), (narrow, black, false)]
-    {
+    for (sizes @ [rows, inputs, outputs], pattern, is_left) in [
+        (WIDE[0], PATTERNS[3].1, true),
+        (WIDE[0], |_, column, _| column == 0, false),
+        (narrow, black, false),
+        (FEW, PATTERNS[3].1, false),
+    ] {
         let x = picture(pattern, sizes);
         let mut w = numbers(2, inputs * outputs);
         w[..outputs].fill(f32::NAN);
@@ -260,6 +265,7 @@ fn zeros_are_looked_for_behind_rectifiers_and_in_given_data() {
     for input in [Input::Rows, Input::Columns, Input::Rectified] {
         assert_eq!(found(WIDE[0], input), 2, "the layer and its gradient, {input:?}");
         assert_eq!(found(LAYERS[0], input), 0, "few columns, {input:?}");
+        assert_eq!(found(FEW, input), 1, "the gradient alone, {input:?}");
     }
     assert_eq!(found(WIDE[0], Input::Computed), 0);
 }

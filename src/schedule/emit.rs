@@ -287,6 +287,7 @@ impl Emitter<'_> {
                 self.fill_before_writers(v, k);
             }
         }
+        let zeros = self.done[unit.index()].clone();
         let mut offset = 0;
         for &part in &node.args {
             let here = match &node.op {
@@ -333,12 +334,11 @@ impl Emitter<'_> {
                 stores: vec![Store { value: 0, access: 1 }],
                 reductions: Vec::new(),
             };
-            let before = self.done[unit.index()].clone();
             let mut nest = nest;
             nest.canonicalise(0);
             let (reads, writes) = touched(&nest);
             let split = split(&nest);
-            self.push(unit, Kind::Nest(nest, split), &before, reads, writes);
+            self.push(unit, Kind::Nest(nest, split), &zeros, reads, writes);
         }
         // Parts that were written in place by other units count as written here: readers wait for them too.
         let parts: Vec<usize> = self.fusion.units[unit.index()].after.iter().flat_map(|u| self.done[u.index()].clone()).collect();

@@ -97,10 +97,11 @@ impl Tiles {
         self.a_step != 1 && self.phases.iter().all(|p| p.a_y == 1 && p.nx == 1)
     }
 
-    /// Whether what is 0 in a row is left out, where the host's micro-kernel can: where what is left of the row passes over enough columns.
+    /// Whether what is 0 in a row is left out, where the host's micro-kernel can: where what is left of enough rows passes over enough columns.
     pub fn leaves_zeros_out(&self) -> bool {
-        let rows = self.rows_are_neighbours() || self.a_step == 1 && self.images == 1;
-        self.has_zeros && self.n >= FEWEST_COLUMNS && rows
+        let are_rows = self.rows_are_neighbours() || self.a_step == 1 && self.images == 1;
+        let rows: usize = self.phases.iter().map(|p| p.ny * p.nx).sum();
+        self.has_zeros && self.n >= FEWEST_COLUMNS && are_rows && rows >= FEWEST_ROWS
     }
 
     /// Whether the result lies in panels, of this width.
@@ -116,6 +117,9 @@ impl Tiles {
 
 /// Fewest columns over which a row passes without its zeros.
 const FEWEST_COLUMNS: usize = 64;
+/// Fewest rows that are walked without their zeros. Fewer wait for panels, which come from memory: a tile walks two of them from end to end, as
+/// the CPU foresees, a row without its zeros many at a time, here and there.
+const FEWEST_ROWS: usize = 24;
 /// Most rows of a product whose tasks pack their panels themselves: each task multiplies all rows by its panels, so that none is packed
 /// twice, and is to have the rows in cache.
 const MOST_ROWS: usize = 192;
