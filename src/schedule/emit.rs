@@ -206,9 +206,7 @@ impl Emitter<'_> {
         nest.order_for_reduction();
         nest.canonicalise(0);
         let (first, second) = self.in_two_steps(nest);
-        let (reads, writes) = touched(&first);
-        let split = split(&first);
-        let k = self.push(unit, Kind::Nest(first, split), &[], reads, writes);
+        let k = self.push_nest(unit, first, &[]);
         if let Some(second) = second {
             self.kernels[k].ends = vec![Reason::Partial];
             self.sum_parts(unit, second, k);
@@ -220,9 +218,14 @@ impl Emitter<'_> {
         nest.canonicalise(0);
         nest.order_for_reduction();
         nest.canonicalise(0);
+        self.push_nest(unit, nest, &[first]);
+    }
+
+    /// Pushes a nest that waits for the kernels `own` of its unit.
+    fn push_nest(&mut self, unit: UnitId, nest: Nest, own: &[usize]) -> usize {
         let (reads, writes) = touched(&nest);
         let split = split(&nest);
-        self.push(unit, Kind::Nest(nest, split), &[first], reads, writes);
+        self.push(unit, Kind::Nest(nest, split), own, reads, writes)
     }
 
     fn in_two_steps(&mut self, mut nest: Nest) -> (Nest, Option<Nest>) {
@@ -323,22 +326,11 @@ impl Emitter<'_> {
             }
             let Some(view) = self.views.view(graph, part) else { unreachable!("what is gathered has memory") };
             let (source, start, strides) = self.resolve(&view);
-            let dims = graph.shape(part).iter().map(|&size| Dim { size, reduced: false }).collect();
-            let nest = Nest {
-                dims,
-                accesses: vec![
-                    Access { buffer: source, offset: start, strides },
-                    Access { buffer: target, offset: here.offset, strides: here.strides },
-                ],
-                body: vec![Inst::Load(0)],
-                stores: vec![Store { value: 0, access: 1 }],
-                reductions: Vec::new(),
-            };
-            let mut nest = nest;
+            let from = Access { buffer: source, offset: start, strides };
+            let to = Access { buffer: target, offset: here.offset, strides: here.strides };
+            let mut nest = Nest::copy(graph.shape(part), from, to);
             nest.canonicalise(0);
-            let (reads, writes) = touched(&nest);
-            let split = split(&nest);
-            self.push(unit, Kind::Nest(nest, split), &zeros, reads, writes);
+            self.push_nest(unit, nest, &zeros);
         }
         // Parts that were written in place by other units count as written here: readers wait for them too.
         let parts: Vec<usize> = self.fusion.units[unit.index()].after.iter().flat_map(|u| self.done[u.index()].clone()).collect();
@@ -371,9 +363,7 @@ impl Emitter<'_> {
                 reductions: Vec::new(),
             };
             nest.canonicalise(0);
-            let (reads, writes) = touched(&nest);
-            let split = split(&nest);
-            self.push(unit, Kind::Nest(nest, split), &[], reads, writes);
+            self.push_nest(unit, nest, &[]);
         }
     }
 
@@ -420,16 +410,9 @@ impl Emitter<'_> {
                     found.map(|i| BufferId(i as u32)).unwrap_or_else(|| self.buffer(len, Home::State(id)))
                 }
             };
-            let mut nest = Nest {
-                dims: self.graph.shape(o.value).iter().map(|&size| Dim { size, reduced: false }).collect(),
-                accesses: vec![
-                    Access { buffer: source, offset, strides },
-                    Access { buffer: target, offset: 0, strides: contiguous(self.graph.shape(o.value)) },
-                ],
-                body: vec![Inst::Load(0)],
-                stores: vec![Store { value: 0, access: 1 }],
-                reductions: Vec::new(),
-            };
+            let shape = self.graph.shape(o.value);
+            let to = Access { buffer: target, offset: 0, strides: contiguous(shape) };
+            let mut nest = Nest::copy(shape, Access { buffer: source, offset, strides }, to);
             nest.canonicalise(0);
             // After everything that reads what it overwrites, and after what makes its content.
             let after = (0..self.kernels.len())

@@ -82,6 +82,17 @@ pub struct Reduction {
 }
 
 impl Nest {
+    /// The elements of a tensor of so many along each axis, copied from one place to another.
+    pub fn copy(shape: &[usize], from: Access, to: Access) -> Nest {
+        Nest {
+            dims: shape.iter().map(|&size| Dim { size, reduced: false }).collect(),
+            accesses: vec![from, to],
+            body: vec![Inst::Load(0)],
+            stores: vec![Store { value: 0, access: 1 }],
+            reductions: Vec::new(),
+        }
+    }
+
     /// Number of points.
     pub fn points(&self) -> usize {
         self.dims.iter().map(|d| d.size).product()

@@ -6,7 +6,7 @@ use crate::schedule::body::NestBuilder;
 use crate::schedule::ends::Reason;
 use crate::schedule::fuse::{Loop, UnitId, UnitKind};
 use crate::schedule::narrow::{Narrow, NarrowJob};
-use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction, Store};
+use crate::schedule::nest::{Access, Dim, Inst, Nest, Reduction};
 use crate::schedule::panels::Panels;
 use crate::schedule::thin::{Thin, ThinJob};
 use crate::schedule::tiles::{self, Pack, Phase, Tiles};
@@ -286,16 +286,8 @@ impl Emitter<'_> {
         for a in repeated {
             let target = self.buffer(row * channels, Home::Arena(0));
             let source = nest.accesses[a].clone();
-            let copy = Nest {
-                dims: vec![Dim { size: row, reduced: false }, Dim { size: channels, reduced: false }],
-                accesses: vec![
-                    Access { strides: vec![0, 1], ..source },
-                    Access { buffer: target, offset: 0, strides: vec![channels, 1] },
-                ],
-                body: vec![Inst::Load(0)],
-                stores: vec![Store { value: 0, access: 1 }],
-                reductions: Vec::new(),
-            };
+            let to = Access { buffer: target, offset: 0, strides: vec![channels, 1] };
+            let copy = Nest::copy(&[row, channels], Access { strides: vec![0, 1], ..source }, to);
             let split = Split { rows: row, columns: channels };
             own.push(self.push(unit, Kind::Nest(copy, split), &[], vec![source.buffer], vec![target]));
             let strides = (0..nest.dims.len()).map(|d| if d == pixels { channels } else { usize::from(d > pixels) }).collect();
