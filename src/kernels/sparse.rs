@@ -2,21 +2,24 @@
 //! of digits are black around the ink. Rows are taken one by one, and what is 0 is left out.
 //!
 //! Each row passes over some panels at a time, and over so many products that what it reads of these panels stays in the first-level
-//! cache for the rows after it. A sum that begins with 0 stays as it is when products of 0 and finite numbers are added, so sums are the same to
-//! the bit as those of all products (what a weight that is not finite multiplies by 0 does not become NaN).
+//! cache for the rows after it: a piece of each panel, of the size of a page, so that no two lines of a piece want the same place there.
+//!
+//! A sum that begins with 0 stays as it is when products of 0 and finite numbers are added, so sums are the same to the bit as those of all
+//! products (what a weight that is not finite multiplies by 0 does not become NaN).
 
 use super::MicroKernel;
-use super::ahead::{Ahead, MOST_AHEAD};
+use super::ahead::Ahead;
 use super::lanes::Lanes;
 use super::product::Line;
-use std::mem::MaybeUninit;
 
 /// Products of a row at a time: the bits of a mask.
 pub const DEPTH: usize = u64::BITS as usize;
 /// Columns of a panel.
 const COLUMNS: usize = 16;
-/// Most panels of any kernel: at so many the block that rows pass over fills seven eighths of a usual first-level cache.
+/// Most panels of any kernel: at so many the pieces that rows pass over fill seven eighths of a usual first-level cache.
 const MOST_PANELS: usize = 7;
+/// Rows between two times that memory is asked for.
+const TOGETHER: usize = 8;
 /// Rows that are looked at to tell whether there are many zeros.
 const LOOKED_AT: usize = 8;
 /// Most elements, of a hundred, that may not be 0: with more, taking all of them is faster.
@@ -25,15 +28,14 @@ const MOST_OF_HUNDRED: usize = 66;
 /// A micro-kernel that leaves out the zeros of rows.
 #[derive(Clone, Debug)]
 pub struct Sparse {
-    /// The functions for `p + 1` panels: rows of at most [`DEPTH`] elements, the panels that they pass over, and room for a copy of these. With
-    /// each row, portions of what is given last are asked for.
+    /// The functions for `p + 1` panels: rows of at most [`DEPTH`] elements, and the panels that they pass over. All columns are written.
     pub run: &'static [Block],
     /// How many of the first numbers, at most [`DEPTH`], are not 0; the rest of the last vector is readable.
     pub count: unsafe fn(*const f32, usize) -> usize,
 }
 
 /// See [`Sparse::run`].
-pub type Block = unsafe fn(&Rows, &Columns, *mut f32, &mut [Ahead]);
+pub type Block = unsafe fn(&Rows, &Columns);
 
 /// Rows of a left operand: neighbours in each lie one after the other, and a vector is readable past the end.
 #[derive(Clone, Copy)]
@@ -89,40 +91,45 @@ impl Sparse {
         100 * found <= MOST_OF_HUNDRED * of
     }
 
-    /// `c[row] (+)= row * b` without the products of what is 0. With each row, portions of each of `ahead` are asked for.
+    /// `c[row] (+)= row * b` without the products of what is 0. With some rows each, portions of each of `ahead` are asked for.
     ///
     /// # Safety
     /// All addresses are valid; the CPU can run these functions.
     pub unsafe fn multiply(&self, rows: Rows, to: Columns, ahead: &mut [Ahead]) {
-        let mut block = [const { MaybeUninit::<Line>::uninit() }; DEPTH * MOST_PANELS];
-        let block = block.as_mut_ptr().cast::<f32>();
-        let most = self.run.len();
-        let groups = to.panels.div_ceil(most);
+        let mut whole = [Line::ZERO; MOST_PANELS];
+        let whole = whole.as_mut_ptr().cast::<f32>();
+        let groups = to.panels.div_ceil(self.run.len());
         for group in 0..groups {
             let panels = group * to.panels / groups..(group + 1) * to.panels / groups;
+            let run = self.run[panels.len() - 1];
+            let columns = (to.columns - panels.start * COLUMNS).min(panels.len() * COLUMNS);
+            let pieces = || (0..columns).step_by(COLUMNS).map(|at| (at, at / COLUMNS * to.c_panel, COLUMNS.min(columns - at)));
+            // Where the last panel has fewer columns than others, rows go one by one by way of one that has all.
+            let is_short = columns < panels.len() * COLUMNS;
+            let together = if is_short { 1 } else { TOGETHER };
             for start in (0..rows.len).step_by(DEPTH) {
-                // What the next rows of these panels, or the first of the next ones, will be copied from.
-                let (next, place) = if start + DEPTH < rows.len { (panels.start, start + DEPTH) } else { (panels.end, 0) };
-                let some = panels.len().min(to.panels - next);
-                let from = to.b.wrapping_add(next * to.b_panel + place * COLUMNS);
-                let soon = match some {
-                    0 => Ahead::NOTHING,
-                    _ => Ahead::new(from, some, to.b_panel, DEPTH.min(rows.len - place) * COLUMNS, rows.count),
-                };
-                let mut all = [soon; MOST_AHEAD + 2];
-                all[1..=ahead.len()].copy_from_slice(ahead);
-                let part = Rows { first: rows.first.wrapping_add(start), len: DEPTH.min(rows.len - start), ..rows };
-                let to = Columns {
-                    b: to.b.wrapping_add(panels.start * to.b_panel + start * COLUMNS),
-                    panels: panels.len(),
-                    columns: (to.columns - panels.start * COLUMNS).min(panels.len() * COLUMNS),
-                    c: to.c.wrapping_add(panels.start * to.c_panel),
-                    accumulate: to.accumulate || start > 0,
-                    ..to
-                };
-                // SAFETY: parts of the rows and of the panels.
-                unsafe { (self.run[panels.len() - 1])(&part, &to, block, &mut all[..=ahead.len()]) };
-                ahead.copy_from_slice(&all[1..=ahead.len()]);
+                let b = to.b.wrapping_add(panels.start * to.b_panel + start * COLUMNS);
+                let accumulate = to.accumulate || start > 0;
+                for first in (0..rows.count).step_by(together) {
+                    ahead.iter_mut().for_each(Ahead::ask);
+                    let from = rows.first.wrapping_add(first * rows.step + start);
+                    let some =
+                        Rows { first: from, count: together.min(rows.count - first), len: DEPTH.min(rows.len - start), ..rows };
+                    let c = to.c.wrapping_add(panels.start * to.c_panel + first * to.c_row);
+                    let to = Columns { b, panels: panels.len(), columns, c, accumulate, ..to };
+                    // SAFETY: parts of the rows, of the panels and of the result.
+                    unsafe {
+                        if !is_short {
+                            run(&some, &to);
+                            continue;
+                        }
+                        if accumulate {
+                            pieces().for_each(|(own, at, len)| std::ptr::copy_nonoverlapping(c.add(at), whole.add(own), len));
+                        }
+                        run(&some, &Columns { c: whole, c_panel: COLUMNS, ..to });
+                        pieces().for_each(|(own, at, len)| std::ptr::copy_nonoverlapping(whole.add(own), c.add(at), len));
+                    }
+                }
             }
         }
     }
@@ -162,9 +169,9 @@ macro_rules! compiled {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn block<const N: usize>(rows: &Rows, to: &Columns, own: *mut f32, ahead: &mut [Ahead]) {
+            unsafe fn block<const N: usize>(rows: &Rows, to: &Columns) {
                 // SAFETY: passed on from the caller.
-                unsafe { super::block::<$lanes, N>(rows, to, own, ahead) }
+                unsafe { super::block::<$lanes, N>(rows, to) }
             }
 
             #[target_feature(enable = $features)]
@@ -179,88 +186,61 @@ macro_rules! compiled {
 compiled!(wide, super::super::lanes::Sixteen, "avx512f", 1: 1 2 3 4 5 6 7);
 compiled!(half, super::super::lanes::Eight, "avx2,fma", 2: 1 2 3 4 5 6);
 
-/// Rows by `N` vectors of columns, which are copied to `own` as `[product][column]` first.
+/// Rows by `N` vectors of columns.
 ///
 /// # Safety
 /// As [`Sparse::run`].
 #[inline(always)]
-unsafe fn block<V: Lanes, const N: usize>(rows: &Rows, to: &Columns, own: *mut f32, ahead: &mut [Ahead]) {
+unsafe fn block<V: Lanes, const N: usize>(rows: &Rows, to: &Columns) {
     let each = COLUMNS / V::WIDTH;
-    for v in 0..N {
-        let from = to.b.wrapping_add(v / each * to.b_panel + v % each * V::WIDTH);
-        for k in 0..rows.len {
-            // SAFETY: a vector of a panel, and its place.
-            unsafe { V::load(from.add(k * COLUMNS)).store(own.add((k * N + v) * V::WIDTH)) };
-        }
-    }
-    let mut whole = [Line::ZERO; MOST_PANELS];
-    let whole = whole.as_mut_ptr().cast::<f32>();
-    // Where the last panel has fewer columns than others, rows go by way of one that has all.
-    let is_short = to.columns < to.panels * COLUMNS;
-    let pieces = (0..to.columns).step_by(COLUMNS).map(|at| (at, at / COLUMNS * to.c_panel, COLUMNS.min(to.columns - at)));
+    let row = |n: usize| rows.first.wrapping_add(n * rows.step);
     // What is left of a row is found while the one before it is multiplied.
     // SAFETY: the first row.
-    let mut next = unsafe { mask::<V>(rows.first, rows.len) };
+    let mut next = unsafe { mask::<V>(row(0), rows.len) };
     for n in 0..rows.count {
-        ahead.iter_mut().filter(|ahead| ahead.is_left()).for_each(Ahead::ask);
         let c = to.c.wrapping_add(n * to.c_row);
-        // SAFETY: a row, the one after it, if any, and the place in the result.
-        unsafe {
-            let a = rows.first.add(n * rows.step);
-            let mask = std::mem::replace(&mut next, mask::<V>(rows.first.add((n + 1).min(rows.count - 1) * rows.step), rows.len));
-            if mask == 0 && to.accumulate {
-                continue;
+        let place = |v: usize| c.wrapping_add(v / each * to.c_panel + v % each * V::WIDTH);
+        // SAFETY: the row after this one, if any.
+        let mut mask = std::mem::replace(&mut next, unsafe { mask::<V>(row((n + 1).min(rows.count - 1)), rows.len) });
+        if mask == 0 && to.accumulate {
+            continue;
+        }
+        let mut sums = [V::zero(); N];
+        if to.accumulate {
+            for v in 0..N {
+                // SAFETY: columns of the result.
+                sums[v] = unsafe { V::load(place(v)) };
             }
-            if !is_short {
-                row::<V, N>(a, mask, own, c, to.c_panel, to.accumulate);
-                continue;
+        }
+        while mask != 0 {
+            let k = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            // SAFETY: an element of the row, and its line of each panel.
+            unsafe {
+                let (x, b) = (by_register(row(n).add(k)), to.b.add(k * COLUMNS));
+                for v in 0..N {
+                    sums[v] = sums[v].plus(V::load(b.wrapping_add(v / each * to.b_panel + v % each * V::WIDTH)), x);
+                }
             }
-            if to.accumulate {
-                pieces.clone().for_each(|(own, at, len)| std::ptr::copy_nonoverlapping(c.add(at), whole.add(own), len));
-            }
-            row::<V, N>(a, mask, own, whole, COLUMNS, to.accumulate);
-            pieces.clone().for_each(|(own, at, len)| std::ptr::copy_nonoverlapping(whole.add(own), c.add(at), len));
+        }
+        for v in 0..N {
+            // SAFETY: columns of the result.
+            unsafe { sums[v].store(place(v)) };
         }
     }
 }
 
-/// One row by `N` vectors of columns.
+/// The number at `from`, by way of a general register: the way from the cache to vectors is what rows are short of.
 ///
 /// # Safety
-/// The row, its products in the mask and the columns are readable, and so is the result.
+/// It is readable.
 #[inline(always)]
-unsafe fn row<V: Lanes, const N: usize>(
-    a: *const f32,
-    mut mask: u64,
-    b: *const f32,
-    c: *mut f32,
-    c_panel: usize,
-    accumulate: bool,
-) {
-    let each = COLUMNS / V::WIDTH;
-    let place = |v: usize| c.wrapping_add(v / each * c_panel + v % each * V::WIDTH);
-    let mut sums = [V::zero(); N];
-    if accumulate {
-        for v in 0..N {
-            // SAFETY: columns of the result.
-            sums[v] = unsafe { V::load(place(v)) };
-        }
-    }
-    while mask != 0 {
-        let k = mask.trailing_zeros() as usize;
-        mask &= mask - 1;
-        // SAFETY: an element of the row, and its line of each panel.
-        unsafe {
-            let (x, b) = (*a.add(k), b.add(k * N * V::WIDTH));
-            for v in 0..N {
-                sums[v] = sums[v].plus(V::load(b.add(v * V::WIDTH)), x);
-            }
-        }
-    }
-    for v in 0..N {
-        // SAFETY: columns of the result.
-        unsafe { sums[v].store(place(v)) };
-    }
+unsafe fn by_register(from: *const f32) -> f32 {
+    // SAFETY: passed on from the caller.
+    let mut bits = unsafe { *from }.to_bits();
+    // SAFETY: does nothing, but wants the number in such a register.
+    unsafe { std::arch::asm!("/* {0:e} */", inout(reg) bits, options(pure, nomem, nostack, preserves_flags)) };
+    f32::from_bits(bits)
 }
 
 /// Which of the first `len` numbers are not 0, the first in the lowest bit.
