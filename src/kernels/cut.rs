@@ -89,19 +89,20 @@ impl TileJob {
     /// its columns.
     pub fn new(t: &Tiles, kernel: &MicroKernel, by_column: bool) -> TileJob {
         let panels = t.n.div_ceil(kernel.columns);
-        // Tasks own whole tiles, but for the last. What leaves out the zeros of rows takes as many panels as it can at a time, and an even
-        // number of times.
+        // Tasks own whole tiles, but for the last. What leaves out the zeros of rows takes as many panels as it can at a time, where
+        // nothing else is shared an even number of times.
         let across = kernel.across();
         let sparse = kernel.sparse.as_ref().filter(|_| t.leaves_zeros_out()).map(|s| s.run.len());
-        let columns = |parts: usize| -> Vec<Range<usize>> {
+        let columns_of = |parts: usize, of: usize| -> Vec<Range<usize>> {
             match sparse {
-                Some(most) => even(panels, parts.min(panels.div_ceil(most).next_multiple_of(2))).collect(),
+                Some(most) => even(panels, parts.min(panels.div_ceil(most).next_multiple_of(of))).collect(),
                 None => {
                     let tiles = even(panels.div_ceil(across), parts);
                     tiles.map(|g| g.start * across..(g.end * across).min(panels)).collect()
                 }
             }
         };
+        let columns = |parts: usize| columns_of(parts, 2);
         let read = t.packed_rows() * panels * kernel.columns;
         // The last panel takes as long as a full one.
         let flops = t.flops() / t.n * panels * kernel.columns;
@@ -170,14 +171,16 @@ impl TileJob {
             };
             let most_rows = rows.div_ceil(fewest_rows);
             let few = grid == rows && read <= HELD_PANELS && most_rows >= FEW_TASKS;
-            // Where nobody updates the panels, each half of the rows goes from layer to layer in the hands of one.
-            let halved = !t.updated && sparse.is_none() && grid == rows && rows >= 2 * FEW_ROWS_OF_HALF;
+            // Where nobody updates the panels, each half of the rows goes from layer to layer in the hands of one: to read what another core
+            // wrote, and to write where it has read, may take longer than to read all panels.
+            let halved = !t.updated && grid == rows && rows >= 2 * FEW_ROWS_OF_HALF;
             let halves = if halved { 2 } else { 1 };
             let column_parts = if by_column && !few { wanted.div_ceil(halves).min(panels).min(most) } else { 1 };
             let row_parts = (wanted / column_parts).min(most_rows).max(halves);
-            let height = if grid == rows { kernel.rows } else { 1 };
+            let height = if grid == rows && !halved { kernel.rows } else { 1 };
             let row_parts = if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 };
             let row_ranges = || whole_tiles(rows, height, row_parts);
+            let columns = |parts: usize| columns_of(parts, if halved { 1 } else { 2 });
             let parts: Vec<(Range<usize>, Range<usize>)> = match t.updated {
                 // Who updates panels has multiplied by them.
                 true => columns(column_parts).into_iter().flat_map(|p| row_ranges().map(move |r| (r, p.clone()))).collect(),
