@@ -164,6 +164,46 @@ fn zeros_change_no_bit() {
     }
 }
 
+/// A rectifier and a layer whose weights nobody changes; the zeros are to be known or not.
+fn sampler([rows, inputs, outputs]: [usize; 3], is_known: bool) -> Graph {
+    let mut b = Builder::new();
+    let x = b.input(Source::Feed(FeedId(0)), &[rows, inputs]);
+    let zero = b.constant(0.0, &[rows, inputs]);
+    let below = b.binary(Binary::Le, x, zero);
+    let mut x = b.select(below, zero, x);
+    if !is_known {
+        x = b.unary(Unary::Abs, x);
+    }
+    let w = b.input(Source::Feed(FeedId(1)), &[inputs, outputs]);
+    let y = b.dot(x, w, false, false);
+    let y = b.unary(Unary::Tanh, y);
+    b.output("y", y, Sink::Result);
+    b.finish()
+}
+
+/// Halves of rows go through samplers apart.
+#[test]
+fn zeros_change_no_bit_in_samplers() {
+    for host in hosts() {
+        let teams = [1, 2, 3].map(|threads| Team::new(threads).expect("threads start"));
+        for sizes in WIDE {
+            let bits = |is_known, team| -> Vec<u32> {
+                let y = common::run(&sampler(sizes, is_known), 1, &host, team);
+                y.concat().iter().map(|x| x.to_bits()).collect()
+            };
+            let whole = bits(false, &teams[0]);
+            for team in &teams {
+                assert!(bits(true, team) == whole, "{sizes:?}, {} threads on {}", team.threads(), host.kernel.name);
+            }
+            let leaves_out = |is_known| {
+                let plan = schedule::plan(&sampler(sizes, is_known), host.target());
+                plan.kernels.iter().any(|k| matches!(&k.kind, Kind::Tiles(t, _) if t.leaves_zeros_out()))
+            };
+            assert_eq!([false, true].map(leaves_out), [false, sizes[0] >= 24], "{sizes:?}");
+        }
+    }
+}
+
 /// Whether a layer does what 64-bit arithmetic says.
 fn assert_right(sizes @ [rows, inputs, outputs]: [usize; 3], input: Input, x: &[f32], host: &Host) {
     let (w, d) = (numbers(2, inputs * outputs), numbers(3, rows * outputs));
