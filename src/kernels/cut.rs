@@ -93,16 +93,16 @@ impl TileJob {
         // nothing else is shared an even number of times.
         let across = kernel.across();
         let sparse = kernel.sparse.as_ref().filter(|_| t.leaves_zeros_out()).map(|s| s.run.len());
-        let columns_of = |parts: usize, of: usize| -> Vec<Range<usize>> {
+        let columns_in = |parts: usize, multiple: usize| -> Vec<Range<usize>> {
             match sparse {
-                Some(most) => even(panels, parts.min(panels.div_ceil(most).next_multiple_of(of))).collect(),
+                Some(most) => even(panels, parts.min(panels.div_ceil(most).next_multiple_of(multiple))).collect(),
                 None => {
                     let tiles = even(panels.div_ceil(across), parts);
                     tiles.map(|g| g.start * across..(g.end * across).min(panels)).collect()
                 }
             }
         };
-        let columns = |parts: usize| columns_of(parts, 2);
+        let columns = |parts: usize| columns_in(parts, 2);
         let read = t.packed_rows() * panels * kernel.columns;
         // The last panel takes as long as a full one.
         let flops = t.flops() / t.n * panels * kernel.columns;
@@ -180,11 +180,11 @@ impl TileJob {
             let height = if grid == rows && !halved { kernel.rows } else { 1 };
             let row_parts = if row_parts > 1 { row_parts.next_multiple_of(2) } else { 1 };
             let row_ranges = || whole_tiles(rows, height, row_parts);
-            let columns = |parts: usize| columns_of(parts, if halved { 1 } else { 2 });
+            let column_ranges = columns_in(column_parts, 2 / halves);
             let parts: Vec<(Range<usize>, Range<usize>)> = match t.updated {
                 // Who updates panels has multiplied by them.
-                true => columns(column_parts).into_iter().flat_map(|p| row_ranges().map(move |r| (r, p.clone()))).collect(),
-                false => row_ranges().flat_map(|r| columns(column_parts).into_iter().map(move |p| (r.clone(), p))).collect(),
+                true => column_ranges.into_iter().flat_map(|p| row_ranges().map(move |r| (r, p.clone()))).collect(),
+                false => row_ranges().flat_map(|r| column_ranges.iter().cloned().map(move |p| (r.clone(), p))).collect(),
             };
             for (rows, panels) in parts {
                 tasks.push(Task { images: 0..1, phases: phases.clone(), rows, panels, grid_rows });
